@@ -1,0 +1,224 @@
+"""spool.toml as frozen, checked values: this host and its peers."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from spool.errors import BadConfig, NotInitialised, UnknownPeer
+from spool.message import MAX_BYTES, NAME
+
+FILE: Final = "spool.toml"
+_PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}")
+_AT: Final = re.compile(r" - at `\$\.?(.*?)`$")
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """This host: `[host]`. Times in seconds, sizes in the unit their name says."""
+
+    name: str
+    agents: list[str] = []
+    relay: bool = True
+    secrets: Literal["refuse", "ask"] = "refuse"
+    max_message_bytes: int = MAX_BYTES
+    low_water_mb: int = 64
+    archive_after_s: float = 86_400.0
+    lifetime_s: float = 7 * 86_400.0
+    dedup_s: float = 30 * 86_400.0
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another host as this one knows it: `[peers.NAME]`. Without a url it dials us.
+
+    `host_key` is the accepted key of an ssh host, as `ssh-ed25519 AAAA…`; without it
+    known_hosts decides. `remote_command` starts the far spool where the usual places fail.
+    """
+
+    name: str = ""
+    url: str = ""
+    agents: list[str] = []
+    via: list[str] = []
+    identity: Literal["spool", "user"] = "spool"
+    remote_command: str = ""
+    host_key: str = ""
+    connect_timeout_s: float = 15.0
+
+    @property
+    def scheme(self) -> str:
+        """`ssh`, `exec`, or the empty string for a peer that dials us."""
+        return self.url.partition(":")[0]
+
+    @property
+    def may_send(self) -> tuple[str, ...]:
+        """The patterns of the agents whose `from` this peer may carry."""
+        return (*self.agents, *self.via)
+
+
+class SshUrl(NamedTuple):
+    """The parts of `ssh://[user@]host[:port]`; None where the url leaves it to ssh's config."""
+
+    host: str
+    user: str | None
+    port: int | None
+
+
+class _Peers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    host: Host
+    peers: dict[str, Peer] = {}
+
+
+class Config(msgspec.Struct, frozen=True):
+    """The whole of spool.toml."""
+
+    host: Host
+    peers: dict[str, Peer]
+
+    def peer(self, name: str) -> Peer:
+        """Return the peer called `name`.
+
+        Raises:
+            UnknownPeer: there is none; near names are in the message.
+        """
+        if (peer := self.peers.get(name)) is not None:
+            return peer
+        near = near_names(name, self.peers)
+        raise UnknownPeer(f"no peer {name!r} here" + (f"; did you mean {near}?" if near else ""))
+
+
+def load(home: Path) -> Config:
+    """Read and check `home`/spool.toml.
+
+    Raises:
+        NotInitialised: there is no such file.
+        BadConfig: it is not TOML, has an unknown key, or contradicts itself.
+    """
+    path = home / FILE
+    try:
+        return parse(path.read_text("utf-8"), where=str(path))
+    except FileNotFoundError as exc:
+        raise NotInitialised(f"no spool home at {home}") from exc
+    except UnicodeDecodeError as exc:
+        raise BadConfig(f"{path}: not UTF-8") from exc
+    except OSError as exc:
+        raise BadConfig(f"{path}: {exc.strerror}") from exc
+
+
+def parse(text: str, *, where: str = FILE) -> Config:
+    """Read and check the text of a spool.toml; `where` names it in errors."""
+    try:
+        tree: dict[str, Any] = tomllib.loads(text)
+        read = msgspec.convert(tree, _Peers)
+    except tomllib.TOMLDecodeError as exc:
+        raise BadConfig(f"{where}: {exc}", hint="correct that line") from exc
+    except msgspec.ValidationError as exc:
+        at = _AT.search(str(exc))
+        place = f"[{at.group(1)}] " if at and at.group(1) else ""
+        problem = _AT.sub("", str(exc)).replace("Object contains unknown field", "unknown key")
+        raise BadConfig(f"{where}: {place}{problem}", hint="correct or remove that key") from exc
+    peers = {name: msgspec.structs.replace(peer, name=name) for name, peer in read.peers.items()}
+    config = Config(read.host, peers)
+    for problem in _problems(config):
+        raise BadConfig(f"{where}: {problem}")
+    return config
+
+
+def parse_ssh(url: str) -> SshUrl:
+    """Take `ssh://[user@]host[:port]` apart.
+
+    Raises:
+        BadConfig: not such a url.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise BadConfig(f"{url}: {exc}", hint="write ssh://user@host:port") from exc
+    host = parts.hostname or ""
+    plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+", host)
+    user_ok = parts.username is None or re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._@$-]*", parts.username)
+    if parts.scheme != "ssh" or not plain or not user_ok or parts.path not in ("", "/") or parts.password:
+        raise BadConfig(
+            f"{url}: not a url of the form ssh://user@host:port",
+            hint="user and port may be left out where ~/.ssh/config knows them",
+        )
+    # urlsplit lowers the host; an alias of ~/.ssh/config is case-sensitive.
+    start = url.lower().find(host, len("ssh://") + (len(parts.username) + 1 if parts.username else 0))
+    return SshUrl(url[start : start + len(host)], parts.username, port)
+
+
+def parse_exec(url: str) -> list[str]:
+    """`exec:command arg …` as an argument list, split as a shell would; no shell runs it.
+
+    Raises:
+        BadConfig: nothing to run, or unbalanced quotes.
+    """
+    try:
+        argv = shlex.split(url.removeprefix("exec:"))
+    except ValueError as exc:
+        raise BadConfig(f"{url}: {exc}") from exc
+    if not argv:
+        raise BadConfig(f"{url}: no command after exec:")
+    return argv
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether an agent's name fits a pattern; `*` stands for any run of characters."""
+    if "*" not in pattern:
+        return pattern == name
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
+
+
+def near_names(name: str, known: Iterator[str] | dict[str, Any] | list[str]) -> str:
+    """Up to three known names that look like `name`, joined for a message."""
+    import difflib
+
+    return ", ".join(difflib.get_close_matches(name, list(known), n=3, cutoff=0.5))
+
+
+def _problems(config: Config) -> Iterator[str]:
+    if not NAME.fullmatch(config.host.name):
+        yield f"[host] name: {config.host.name!r} is not a name (letters, digits, . _ -)"
+    yield from _bad_patterns("[host] agents", config.host.agents)
+    claimed: dict[str, str] = {}
+    for peer in config.peers.values():
+        at = f"[peers.{peer.name}]"
+        if not NAME.fullmatch(peer.name):
+            yield f"{at} is not a name (letters, digits, . _ -)"
+        yield from _bad_patterns(f"{at} agents", peer.agents)
+        yield from _bad_patterns(f"{at} via", peer.via)
+        yield from _bad_url(at, peer)
+        for pattern in peer.may_send:
+            if pattern in claimed:
+                yield f"{pattern!r} stands under {at} and [peers.{claimed[pattern]}]: one of them must go"
+            claimed[pattern] = peer.name
+            for local in config.host.agents:
+                if matches(pattern, local) or pattern == local:
+                    yield f"{at}: {pattern!r} covers {local!r}, an agent of this host"
+
+
+def _bad_patterns(where: str, patterns: list[str]) -> Iterator[str]:
+    for pattern in patterns:
+        if not _PATTERN.fullmatch(pattern):
+            yield f"{where}: {pattern!r} is not an agent's name or pattern"
+
+
+def _bad_url(at: str, peer: Peer) -> Iterator[str]:
+    try:
+        match peer.scheme:
+            case "":
+                pass
+            case "ssh":
+                parse_ssh(peer.url)
+            case "exec":
+                parse_exec(peer.url)
+            case other:
+                yield f"{at} url: this version knows no {other}: peers (it knows ssh:// and exec:)"
+    except BadConfig as exc:
+        yield f"{at} url: {exc}"

@@ -1,0 +1,320 @@
+"""The message: its fields, rules and defaults; and the ack that says how far one got."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from spool import secret_rules, strictjson
+from spool.errors import BadMessage, SecretFound, TooLarge
+
+MAX_BYTES: Final = 102_400
+LIFETIME_S: Final = 7 * 86_400.0
+MAX_HOPS: Final = 8
+
+ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_RFC3339: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)",
+)
+
+Priority = Literal["P0", "P1", "P2", "P3"]
+
+
+class _Known(msgspec.Struct, rename={"sender": "from"}):
+    """The known fields as they may stand in a text, all optional here."""
+
+    id: str | None = None
+    timestamp: str | None = None
+    sender: str | None = None
+    to: str | None = None
+    priority: Priority | None = None
+    type: str | None = None
+    subject: str | None = None
+    body: str | None = None
+    context: dict[str, Any] | None = None
+    citation: str | None = None
+    requires_response: bool | None = None
+    deadline: str | None = None
+    re: str | None = None
+    thread: str | None = None
+    expires: str | None = None
+
+
+FIELDS: Final = tuple(_Known.__struct_encode_fields__)
+_KNOWN: Final = msgspec.json.Decoder(_Known)
+_PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ENCODE: Final = msgspec.json.Encoder()
+_AT: Final = re.compile(r"`\$\.(\w+)")
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message as it is stored and travels.
+
+    `raw` is the JSON, UTF-8, that every host stores and hands on unchanged; the attributes are
+    read from it. `filled` names the fields that its first spool filled in; `digest` is the
+    SHA-256 of the rest in RFC 8785 form. `sender` is JSON's `from`. Times are RFC 3339.
+    """
+
+    id: str
+    timestamp: str
+    sender: str
+    to: str
+    priority: Priority
+    type: str
+    subject: str
+    body: str
+    context: dict[str, Any]
+    citation: str
+    requires_response: bool
+    deadline: str | None
+    re: str | None
+    thread: str | None
+    expires: str | None
+    raw: bytes
+    filled: tuple[str, ...]
+    digest: bytes
+
+    @property
+    def extra(self) -> dict[str, msgspec.Raw]:
+        """The fields spool does not know, each with the bytes of its value."""
+        return {k: v for k, v in _PARTS.decode(self.raw).items() if k not in FIELDS}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The whole message as plain values, under its JSON names."""
+        whole: dict[str, Any] = msgspec.json.decode(self.raw)
+        return whole
+
+
+class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"sender": "from"}):
+    """How far message `re` of `to` got, said by `sender`; `at` is in seconds by `host`'s clock."""
+
+    sender: str
+    to: str
+    re: str
+    status: str
+    at: float | None = None
+    host: str | None = None
+    outcome: str | None = None
+    note: str | None = None
+
+
+def seal(
+    given: Mapping[str, Any] | bytes,
+    *,
+    id: str,
+    timestamp: str,
+    sender: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    allow_secrets: bool = False,
+) -> Message:
+    """Make a message of what its origin gave: fill in what is missing, check every rule.
+
+    Args:
+        given: JSON names and values, or JSON text as it came (unknown values keep their bytes).
+        id, timestamp, sender: used where `given` has none.
+        max_bytes: the limit on the encoded message.
+        allow_secrets: leave the check for credentials out.
+
+    Raises:
+        BadMessage: a field is wrong or missing; `field` names it.
+        TooLarge: over `max_bytes`.
+        SecretFound: it holds what looks like a credential.
+    """
+    raw = given if isinstance(given, bytes) else _encode(given)
+    if len(raw) > max_bytes:
+        raise _too_large(len(raw), max_bytes)
+    known = _decode(raw)
+    if isinstance(given, bytes):
+        # Before anything is filled in: taking the text apart would drop a duplicate key unseen.
+        _digest(raw, ())
+    defaults: dict[str, Any] = {
+        "id": id,
+        "timestamp": timestamp,
+        "from": sender,
+        "priority": "P2",
+        "type": "message",
+        "subject": "",
+        "body": "",
+        "citation": f"if://conversation/{known.id or id}",
+    }
+    if not known.subject and not known.body:
+        raise BadMessage("subject", "a message needs a subject or a body", hint="give one of them")
+    filled = {
+        name: value
+        for name, value in defaults.items()
+        if value is not None and getattr(known, "sender" if name == "from" else name) is None
+    }
+    if filled:
+        raw = _fill(raw, filled)
+    if len(raw) > max_bytes:
+        raise _too_large(len(raw), max_bytes)
+    message = parse(raw, filled=tuple(filled), max_bytes=max_bytes)
+    if not allow_secrets:
+        refuse_secrets(message)
+    return message
+
+
+def parse(raw: bytes, *, filled: Collection[str] = (), max_bytes: int = MAX_BYTES) -> Message:
+    """Read a whole message that came from elsewhere, checking every rule.
+
+    Raises:
+        BadMessage: not strict JSON, or a field is wrong or missing.
+        TooLarge: over `max_bytes`.
+    """
+    if len(raw) > max_bytes:
+        raise _too_large(len(raw), max_bytes)
+    known = _decode(raw)
+    message = _message(known, raw, tuple(filled), _digest(raw, filled))
+    _check(message)
+    return message
+
+
+def load(raw: bytes, *, filled: Collection[str], digest: bytes) -> Message:
+    """Read a message back from this host's own store, which checked it when it came."""
+    return _message(_KNOWN.decode(raw), raw, tuple(filled), digest)
+
+
+def refuse_secrets(message: Message) -> None:
+    """Raise SecretFound where a text field holds what looks like a credential."""
+    text = message.raw.decode("utf-8")
+    if (hit := secret_rules.find(text)) is None:
+        return
+    where = "message"
+    for name, value in message.as_dict().items():
+        inner = value if isinstance(value, str) else _ENCODE.encode(value).decode()
+        if (found := secret_rules.find(inner)) is not None:
+            where, hit = name, found
+            break
+    raise SecretFound(
+        f"{where}: looks like a credential (rule {hit.rule}, at character {hit.offset})",
+        hint="take it out; name the variable or the vault entry that holds it instead",
+        id=message.id,
+    )
+
+
+def parse_time(field: str, value: str) -> float:
+    """RFC 3339 to seconds since the epoch.
+
+    Raises:
+        BadMessage: not RFC 3339, or without an offset.
+    """
+    try:
+        if not _RFC3339.fullmatch(value):
+            raise ValueError
+        return dt.datetime.fromisoformat(value.upper()).timestamp()
+    except (ValueError, OverflowError) as exc:
+        raise BadMessage(
+            field,
+            f"{value[:40]!r} is not an RFC 3339 time",
+            hint="write it like 2025-11-13T11:00:00Z",
+        ) from exc
+
+
+def format_time(seconds: float, *, places: int = 3) -> str:
+    """Seconds since the epoch to RFC 3339 in UTC."""
+    text = dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(
+        timespec="microseconds" if places > 3 else "milliseconds",
+    )
+    return text.removesuffix("+00:00") + "Z"
+
+
+def split_address(to: str) -> tuple[str, str | None]:
+    """`agent@host` to its parts; the host is None where none is named.
+
+    Raises:
+        BadMessage: not an address.
+    """
+    agent, at, host = to.partition("@")
+    if not NAME.fullmatch(agent) or (at and not NAME.fullmatch(host)):
+        raise BadMessage("to", f"{to[:80]!r} is not an address", hint="write agent or agent@host")
+    return agent, host or None
+
+
+def _encode(given: Mapping[str, Any]) -> bytes:
+    try:
+        return _ENCODE.encode({k: v for k, v in given.items() if v is not None})
+    except (TypeError, UnicodeError, msgspec.MsgspecError, RecursionError) as exc:
+        raise BadMessage("message", f"cannot be written as JSON: {exc}") from exc
+
+
+def _decode(raw: bytes) -> _Known:
+    try:
+        return _KNOWN.decode(raw)
+    except msgspec.ValidationError as exc:
+        at = _AT.search(str(exc))
+        raise BadMessage(at.group(1) if at else "message", str(exc).split(" - at")[0]) from exc
+    except (msgspec.DecodeError, UnicodeError) as exc:
+        raise BadMessage("message", f"not JSON: {exc}") from exc
+    except RecursionError as exc:
+        raise BadMessage("message", f"nested deeper than {strictjson.MAX_DEPTH}") from exc
+
+
+def _digest(raw: bytes, leave_out: Collection[str]) -> bytes:
+    try:
+        return strictjson.digest(raw, leave_out)
+    except strictjson.NotStrict as exc:
+        raise BadMessage("message", str(exc)) from exc
+
+
+def _fill(raw: bytes, filled: Mapping[str, Any]) -> bytes:
+    parts = {k: bytes(v) for k, v in _PARTS.decode(raw).items() if k not in filled}
+    before = {k: _ENCODE.encode(v) for k, v in filled.items() if k in ("id", "timestamp")}
+    after = {k: _ENCODE.encode(v) for k, v in filled.items() if k not in before}
+    whole = {**before, **parts, **after}
+    return b"{" + b",".join(_ENCODE.encode(k) + b":" + v for k, v in whole.items()) + b"}"
+
+
+def _message(known: _Known, raw: bytes, filled: tuple[str, ...], digest: bytes) -> Message:
+    return Message(
+        id=known.id or "",
+        timestamp=known.timestamp or "",
+        sender=known.sender or "",
+        to=known.to or "",
+        priority=known.priority or "P2",
+        type=known.type or "message",
+        subject=known.subject or "",
+        body=known.body or "",
+        context=known.context or {},
+        citation=known.citation or "",
+        requires_response=bool(known.requires_response),
+        deadline=known.deadline,
+        re=known.re,
+        thread=known.thread,
+        expires=known.expires,
+        raw=raw,
+        filled=filled,
+        digest=digest,
+    )
+
+
+def _check(message: Message) -> None:
+    for field, value in (("id", message.id), ("re", message.re), ("thread", message.thread)):
+        if value is not None and not ID.fullmatch(value):
+            raise BadMessage(
+                field,
+                f"{value[:80]!r} is not an id",
+                hint="an id is 1 to 128 letters, digits, dots, dashes and underscores",
+            )
+    if not message.sender:
+        raise BadMessage("from", "is missing", hint="say who sends it")
+    if not NAME.fullmatch(message.sender):
+        raise BadMessage("from", f"{message.sender[:80]!r} is not an agent's name")
+    if not message.to:
+        raise BadMessage("to", "is missing", hint="say who it is for")
+    split_address(message.to)
+    parse_time("timestamp", message.timestamp)
+    if message.deadline is not None:
+        parse_time("deadline", message.deadline)
+    if message.expires is not None:
+        parse_time("expires", message.expires)
+    if not message.subject and not message.body:
+        raise BadMessage("subject", "a message needs a subject or a body")
+
+
+def _too_large(size: int, limit: int) -> TooLarge:
+    return TooLarge(f"the message has {size:,} bytes, the limit is {limit:,}")

@@ -1,0 +1,52 @@
+"""When to try again: one rule per kind of failure, exponential backoff with full jitter."""
+
+from __future__ import annotations
+
+import random
+from typing import Final, NamedTuple
+
+from spool.errors import LinkError
+
+
+class Rule(NamedTuple):
+    """Backoff for one kind of failure, in seconds."""
+
+    first_s: float
+    cap_s: float
+
+
+DEFAULT: Final = Rule(1.0, 300.0)
+RULES: Final[dict[str, Rule]] = {
+    "link_lost": Rule(0.2, 60.0),
+    "superseded": Rule(1.0, 10.0),
+    "unreachable": Rule(1.0, 300.0),
+    "timed_out": Rule(1.0, 300.0),
+    "cannot_resolve": Rule(5.0, 300.0),
+    "no_spool_there": Rule(5.0, 900.0),
+    "far_disk_full": Rule(15.0, 300.0),
+    "version_skew": Rule(60.0, 3600.0),
+}
+MESSAGE: Final = Rule(2.0, 900.0)
+
+
+def peer_delay(failure: LinkError, attempt: int, rng: random.Random) -> float | None:
+    """Seconds until the next dial, or None where only a person may decide.
+
+    Args:
+        failure: what ended the last attempt.
+        attempt: failures in a row, 1 for the first.
+    """
+    if failure.stops:
+        return None
+    return backoff(RULES.get(failure.kind, DEFAULT), attempt, rng)
+
+
+def message_delay(attempt: int, rng: random.Random) -> float:
+    """Seconds until one deferred message is offered again."""
+    return backoff(MESSAGE, attempt, rng)
+
+
+def backoff(rule: Rule, attempt: int, rng: random.Random) -> float:
+    """Full jitter above half: between half and the whole of the doubled delay, capped."""
+    whole = min(rule.cap_s, rule.first_s * 2.0 ** min(attempt - 1, 20))
+    return whole * rng.uniform(0.5, 1.0)

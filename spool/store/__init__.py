@@ -1,0 +1,1 @@
+"""The store: one promise (base), one adapter for each database."""
