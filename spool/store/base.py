@@ -1,0 +1,479 @@
+"""What a store promises: rows in and out, in transactions whose durability the caller chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from spool.message import Ack
+from spool.states import Held, State
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the outbox or its archive. Times are seconds since the epoch, by this host's
+    clock; `_there` by the clock of the host that told it. `origin` is the peer a relayed message
+    came from, None for this host's own. `peer` is the next hop, "" for an agent of this host."""
+
+    seq: int
+    id: str
+    sender: str
+    recipient: str
+    peer: str
+    origin: str | None
+    type: str
+    priority: int
+    state: State
+    due: float | None
+    lease: int
+    lease_until: float
+    attempts: int
+    reason: str | None
+    queued_at: float
+    sent_at: float | None
+    received_at: float | None
+    received_there: float | None
+    read_at: float | None
+    read_there: float | None
+    done_at: float | None
+    done_there: float | None
+    dead_at: float | None
+    far_host: str | None
+    outcome: str | None
+    note: str | None
+    expires_at: float
+    deadline_at: float | None
+    overdue: bool
+    answered: bool
+    hops: list[str]
+    re: str | None
+    thread: str | None
+    filled: list[str]
+    digest: bytes
+    raw: bytes
+
+
+class Incoming(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the inbox or its archive; `peer` is where it came from, None for this host."""
+
+    seq: int
+    id: str
+    sender: str
+    recipient: str
+    agent: str
+    peer: str | None
+    type: str
+    priority: int
+    state: Held
+    lease: int
+    lease_until: float
+    attempts: int
+    received_at: float
+    read_at: float | None
+    done_at: float | None
+    outcome: str | None
+    note: str | None
+    deadline_at: float | None
+    overdue: bool
+    answered: bool
+    hops: list[str]
+    re: str | None
+    thread: str | None
+    filled: list[str]
+    digest: bytes
+    raw: bytes
+
+
+class NewOutgoing(NamedTuple):
+    """What the outbox needs to know of a message it takes."""
+
+    id: str
+    sender: str
+    recipient: str
+    peer: str
+    origin: str | None
+    type: str
+    priority: int
+    queued_at: float
+    expires_at: float
+    deadline_at: float | None
+    hops: str
+    re: str | None
+    thread: str | None
+    filled: str
+    digest: bytes
+    raw: bytes
+
+
+class NewIncoming(NamedTuple):
+    """What the inbox needs to know of a message it takes."""
+
+    id: str
+    sender: str
+    recipient: str
+    agent: str
+    peer: str | None
+    type: str
+    priority: int
+    received_at: float
+    deadline_at: float | None
+    hops: str
+    re: str | None
+    thread: str | None
+    filled: str
+    digest: bytes
+    raw: bytes
+
+
+class Parcel(NamedTuple):
+    """A message leased for one try; `lease` must come back with the outcome."""
+
+    seq: int
+    lease: int
+    id: str
+    sender: str
+    recipient: str
+    origin: str | None
+    type: str
+    priority: int
+    attempts: int
+    queued_at: float
+    expires_at: float
+    hops: str
+    re: str | None
+    filled: str
+    raw: bytes
+    digest: bytes
+    state: str
+
+
+class LeasedAck(NamedTuple):
+    """An ack leased for one try."""
+
+    seq: int
+    lease: int
+    ack: Ack
+
+
+class Seen(NamedTuple):
+    """The dedup record of a message: its digest, when it came, whether its agent lives here."""
+
+    digest: bytes
+    at: float
+    final: bool
+
+
+class Event(NamedTuple):
+    """Something that happened to a message besides its milestones; `state` is what it had then."""
+
+    id: str
+    sender: str
+    at: float
+    host: str | None
+    peer: str | None
+    state: str
+    what: str
+    attempt: int | None
+    detail: str | None
+
+
+class Quarantined(NamedTuple):
+    """Input that could not be read or trusted; `raw` is what came."""
+
+    n: int
+    at: float
+    peer: str | None
+    name: str | None
+    reason: str
+    raw: bytes
+
+
+class PeerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a peer between processes; times in seconds since the epoch."""
+
+    name: str
+    generation: int = 0
+    holder: str | None = None
+    holder_until: float = 0.0
+    dialled: bool = False
+    state: str = "waiting"
+    last_contact: float | None = None
+    linked_at: float | None = None
+    failures: int = 0
+    retry_at: float | None = None
+    error_kind: str | None = None
+    error: str | None = None
+    far_host: str | None = None
+    far_version: str | None = None
+    far_agents: list[str] = []
+    far_unread: int | None = None
+    far_queued: int | None = None
+    clock_offset: float | None = None
+
+
+class OutboxRows(Protocol):
+    """Messages to deliver. Every change is refused, not repaired, where the row has moved on."""
+
+    def put(self, row: NewOutgoing) -> int:
+        """Add a queued message and return its sequence.
+
+        Raises:
+            Exists: (sender, id) is there, live or archived.
+        """
+
+    def put_local(self, row: NewOutgoing, *, at: float, host: str) -> int:
+        """Add a message for an agent of this host, `received` from the start. Raises Exists."""
+
+    def lease(self, peer: str, *, generation: int, now: float, until: float, limit: int) -> list[Parcel]:
+        """Lease what is due for a peer, most urgent first; empty where the generation has moved on.
+
+        A lease that ran out, or one further ahead than `until` (a clock that jumped), is free.
+        """
+
+    def release(self, parcels: Iterable[Parcel]) -> None:
+        """Give leases back that were not used; a lease taken over since is left alone."""
+
+    def advance(self, seq: int, new: State, *, now: float, there: float | None, host: str | None) -> bool:
+        """Move a live row forward on proof; False where it was there already. Ends carrying it."""
+
+    def defer(self, parcel: Parcel, *, due: float, reason: str) -> bool:
+        """Offer it again at `due`, behind its class; False where the lease was lost."""
+
+    def bury(self, seq: int, *, now: float, reason: str, lease: int | None = None) -> bool:
+        """Make it dead; False where it has moved on or the lease was lost."""
+
+    def revive(self, seq: int, *, now: float, expires_at: float) -> bool:
+        """A dead one is queued again; False where it is not dead."""
+
+    def finish(self, seq: int, *, outcome: str, note: str | None) -> None:
+        """Keep the outcome of a done message."""
+
+    def drop(self, seq: int) -> bool:
+        """Remove a dead row; False where it is not dead."""
+
+    def offer_again(self, seqs: Iterable[int], *, now: float) -> None:
+        """Make rows due although their state says sent: the next hop does not have them."""
+
+    def exact(self, id: str, sender: str) -> Outgoing | None:
+        """The live or archived row of this key."""
+
+    def find(self, prefix: str, *, limit: int = 5) -> list[Outgoing]:
+        """Live rows, then archived ones, whose id is or begins with `prefix`."""
+
+    def pending(self, *, limit: int, states: Sequence[State], peer: str | None = None) -> list[Outgoing]:
+        """Live rows in these states, in the order they would be carried."""
+
+    def counts(self) -> dict[str, int]:
+        """Live rows by state."""
+
+    def waiting(self) -> dict[str, int]:
+        """Rows to be carried, by peer."""
+
+    def oldest_queued(self) -> float | None:
+        """When the oldest row still to be carried was queued."""
+
+    def answered(self, id: str, sender: str) -> None:
+        """An answer to this message came."""
+
+
+class InboxRows(Protocol):
+    """Messages for the agents of this host."""
+
+    def put(self, row: NewIncoming) -> int:
+        """Add an unread message. Raises Exists."""
+
+    def take(self, agent: str, *, now: float, until: float, lease: int) -> Incoming | None:
+        """Lease the most urgent oldest one that is not done and count an attempt."""
+
+    def renew(self, seq: int, lease: int, *, until: float) -> bool:
+        """Hold on to a lease; False where it was lost."""
+
+    def give_back(self, seq: int, lease: int) -> bool:
+        """Free a lease; False where it was lost."""
+
+    def mark_read(self, seq: int, *, now: float) -> bool:
+        """unread -> read; False where it was read before."""
+
+    def finish(
+        self, seq: int, *, now: float, outcome: str, note: str | None, lease: int | None = None
+    ) -> bool:
+        """-> done; False where it is done, or the lease was lost."""
+
+    def answered(self, id: str, agent: str) -> None:
+        """This host's agent has answered the message."""
+
+    def exact(self, id: str, sender: str) -> Incoming | None:
+        """The live or archived row of this key."""
+
+    def find(self, prefix: str, *, agent: str | None = None, limit: int = 5) -> list[Incoming]:
+        """Live rows, then archived ones, whose id is or begins with `prefix`."""
+
+    def open(
+        self, agent: str | None, *, unread_only: bool = False, limit: int = 1000
+    ) -> list[Incoming]:
+        """Rows that are not done: overdue first, then by priority, then by sequence."""
+
+    def answers(self, id: str, agent: str) -> list[Incoming]:
+        """Messages for `agent` whose `re` is `id`, live and archived, oldest first."""
+
+    def counts(self) -> dict[str, int]:
+        """Live rows by state."""
+
+    def oldest_unread(self) -> float | None:
+        """When the oldest unread row came."""
+
+
+class AckRows(Protocol):
+    """Acks on their way."""
+
+    def put(self, peer: str, ack: Ack) -> None:
+        """Add an ack for a peer; the same one again is nothing new."""
+
+    def lease(self, peer: str, *, generation: int, now: float, until: float, limit: int) -> list[LeasedAck]:
+        """Lease acks for a peer, oldest first."""
+
+    def release(self, acks: Iterable[LeasedAck]) -> None:
+        """Give leases back."""
+
+    def drop(self, seqs: Iterable[int]) -> None:
+        """The peer has them on disk."""
+
+    def waiting(self) -> dict[str, int]:
+        """Acks to be carried, by peer."""
+
+
+class PeerRows(Protocol):
+    """What is known of the peers."""
+
+    def get(self, name: str) -> PeerRow:
+        """The row of a peer, made where there is none."""
+
+    def all(self) -> dict[str, PeerRow]:
+        """Every row by name."""
+
+    def update(self, name: str, **values: Any) -> None:
+        """Set columns of a peer's row, which exists."""
+
+    def raise_generation(self, name: str) -> int:
+        """Make every older link to this peer old; returns the new generation."""
+
+    def forget(self, name: str) -> None:
+        """Remove a peer's row."""
+
+
+class Sweepings(Protocol):
+    """What the sweep and the archive look for."""
+
+    def expired(self, *, now: float, limit: int) -> list[Outgoing]:
+        """Rows still to be carried, or sent without further news, past their lifetime."""
+
+    def overdue(self, *, now: float) -> tuple[list[Outgoing], list[Incoming]]:
+        """Rows whose deadline has passed without an answer; marks them, each once."""
+
+    def promote(self, *, now: float, after_s: float) -> int:
+        """Raise by a class what has waited `after_s` in its class."""
+
+    def due_peers(self, *, now: float) -> list[str]:
+        """Peers for which something is due."""
+
+    def silent(self, peer: str, *, before: float, now: float, limit: int) -> list[Outgoing]:
+        """Rows that stand at sent since `before`; marks them as asked for at `now`."""
+
+    def archive(self, *, before: float, stale_before: float, limit: int) -> int:
+        """Move what ended before `before` to the archive; the number of rows moved.
+
+        Received or read with no end by `stale_before` counts as ended there.
+        """
+
+    def forget_seen(self, *, before: float, limit: int) -> int:
+        """Remove dedup records older than `before`; the number removed."""
+
+    def archived(self, *, limit: int) -> list[Outgoing | Incoming]:
+        """The newest archived rows."""
+
+
+class Ledger(Protocol):
+    """Dedup records, events, quarantine, Huey's push task, and single facts."""
+
+    def seen(self, sender: str, id: str) -> Seen | None:
+        """The dedup record of a key."""
+
+    def remember(self, sender: str, id: str, record: Seen) -> None:
+        """Add a dedup record."""
+
+    def event(self, event: Event) -> None:
+        """Add an event."""
+
+    def events(self, id: str, sender: str) -> list[Event]:
+        """A message's events in the order they were added."""
+
+    def quarantine(self, *, at: float, peer: str | None, name: str | None, reason: str, raw: bytes) -> None:
+        """Keep the bytes; the same bytes for the same reason from the same peer once."""
+
+    def quarantined(self, n: int | None = None) -> list[Quarantined]:
+        """All of the quarantine, oldest first, or one of it."""
+
+    def drop_quarantined(self, n: int) -> bool:
+        """Remove one; False where there is none."""
+
+    def ring(self, peer: str) -> bool:
+        """Add the push task of a peer; False where it stands there already."""
+
+    def rung(self, peer: str) -> bool:
+        """Remove the push task of a peer; False where there is none."""
+
+    def fact(self, name: str) -> str | None:
+        """A single fact."""
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Keep a single fact."""
+
+
+class Tx(Protocol):
+    """The tables, within one transaction."""
+
+    @property
+    def outbox(self) -> OutboxRows: ...
+    @property
+    def inbox(self) -> InboxRows: ...
+    @property
+    def acks(self) -> AckRows: ...
+    @property
+    def peers(self) -> PeerRows: ...
+    @property
+    def sweepings(self) -> Sweepings: ...
+    @property
+    def ledger(self) -> Ledger: ...
+
+
+class Exists(Exception):
+    """The key is taken: outbox or inbox already have this (sender, id)."""
+
+
+class Store(Protocol):
+    """The database of one host. Any thread may use it; writers queue."""
+
+    def write(self, *, sync: bool) -> AbstractContextManager[Tx]:
+        """One transaction: committed at the end of the block, undone on an exception.
+
+        Args:
+            sync: on stable storage when the block has ended; else a power cut may undo it
+                (never a later one before it), a crash of the process may not.
+
+        Raises:
+            StoreError: of a known kind; nothing was changed.
+        """
+
+    def read(self) -> AbstractContextManager[Tx]:
+        """A consistent look; not held while waiting for anything."""
+
+    def free_bytes(self) -> int:
+        """Space left where the database lies, for an ordinary user."""
+
+    def check_version(self) -> None:
+        """Raise StoreNewer where another version of spool has migrated the file since."""
+
+    def close(self) -> None:
+        """Close it, as often as one likes."""
