@@ -53,6 +53,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     filled: list[str]
     digest: bytes
     raw: bytes
+    archived: bool = False
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +85,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     filled: list[str]
     digest: bytes
     raw: bytes
+    archived: bool = False
 
 
 class NewOutgoing(NamedTuple):
@@ -238,6 +240,11 @@ class OutboxRows(Protocol):
     def advance(self, seq: int, new: State, *, now: float, there: float | None, host: str | None) -> bool:
         """Move a live row forward on proof; False where it was there already. Ends carrying it."""
 
+    def advance_archived(
+        self, id: str, sender: str, new: State, *, now: float, there: float | None, host: str | None
+    ) -> bool:
+        """The same for a row in the archive."""
+
     def defer(self, parcel: Parcel, *, due: float, reason: str) -> bool:
         """Offer it again at `due`, behind its class; False where the lease was lost."""
 
@@ -247,8 +254,8 @@ class OutboxRows(Protocol):
     def revive(self, seq: int, *, now: float, expires_at: float) -> bool:
         """A dead one is queued again; False where it is not dead."""
 
-    def finish(self, seq: int, *, outcome: str, note: str | None) -> None:
-        """Keep the outcome of a done message."""
+    def finish(self, id: str, sender: str, *, outcome: str, note: str | None) -> None:
+        """Keep the outcome of a done message, live or archived."""
 
     def drop(self, seq: int) -> bool:
         """Remove a dead row; False where it is not dead."""
@@ -375,8 +382,11 @@ class Sweepings(Protocol):
     def promote(self, *, now: float, after_s: float) -> int:
         """Raise by a class what has waited `after_s` in its class."""
 
+    def due(self, peer: str, *, now: float) -> bool:
+        """Whether a message or an ack for this peer may be leased."""
+
     def due_peers(self, *, now: float) -> list[str]:
-        """Peers for which something is due."""
+        """Linked peers for which something is due."""
 
     def silent(self, peer: str, *, before: float, now: float, limit: int) -> list[Outgoing]:
         """Rows that stand at sent since `before`; marks them as asked for at `now`."""
@@ -420,6 +430,9 @@ class Ledger(Protocol):
 
     def ring(self, peer: str) -> bool:
         """Add the push task of a peer; False where it stands there already."""
+
+    def has_task(self, peer: str) -> bool:
+        """Whether the push task of a peer stands there."""
 
     def rung(self, peer: str) -> bool:
         """Remove the push task of a peer; False where there is none."""

@@ -1,0 +1,140 @@
+"""The doorbell: wakes the processes of this home that wait; losing a ring costs time, no message."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import select
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+_LONGEST: Final = 100
+
+
+class Bell:
+    """One process's own datagram socket under `run/`; wait on it, from one thread.
+
+    Args:
+        run: the folder `run/` of the home.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._path = run / f"{os.getpid()}-{secrets.token_hex(4)}.bell"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        with _reachable(self._path) as name:
+            self._socket.bind(name)
+        os.chmod(self._path, 0o600)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until somebody rings; False after `timeout_s`."""
+        with contextlib.suppress(ValueError):
+            select.select([self._socket], [], [], max(0.0, timeout_s))
+        return self._drain()
+
+    def _drain(self) -> bool:
+        rung = False
+        while True:
+            try:
+                self._socket.recv(16)
+                rung = True
+            except (BlockingIOError, InterruptedError):
+                return rung
+            except OSError:
+                return rung
+
+    def close(self) -> None:
+        """Take it down, as often as one likes."""
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+        self._socket.close()
+
+    def __enter__(self) -> Bell:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Listener:
+    """Waits on a bell in a thread of its own and calls whoever subscribed."""
+
+    def __init__(self, run: Path) -> None:
+        self._bell = Bell(run)
+        self._subscribers: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
+        self._thread.start()
+
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` at each ring, from the listener's thread; returns what ends it."""
+        with self._lock:
+            self._subscribers.append(wake)
+
+        def unsubscribe() -> None:
+            with self._lock, contextlib.suppress(ValueError):
+                self._subscribers.remove(wake)
+
+        return unsubscribe
+
+    def close(self) -> None:
+        """Stop listening and take the bell down."""
+        self._stop.set()
+        self._thread.join(2.0)
+        self._bell.close()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if self._bell.wait(0.5):
+                with self._lock:
+                    subscribers = list(self._subscribers)
+                for wake in subscribers:
+                    wake()
+
+
+def ring(run: Path) -> None:
+    """Ring every bell of this home; bells whose process is gone are cleared away. Never raises."""
+    try:
+        names = [name for name in os.listdir(run) if name.endswith(".bell")]
+    except OSError:
+        return
+    if not names:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        for name in names:
+            _ring_one(sender, run / name)
+
+
+def _ring_one(sender: socket.socket, path: Path) -> None:
+    try:
+        with _reachable(path) as name:
+            sender.sendto(b"!", name)
+    except OSError as exc:
+        # A full socket has rings enough; a refused one belonged to a process that is gone.
+        if exc.errno == errno.ECONNREFUSED:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+@contextlib.contextmanager
+def _reachable(path: Path) -> Iterator[str]:
+    """A name of at most 107 bytes for the socket: unix(7) allows no longer one."""
+    whole = os.fspath(path)
+    if len(whole.encode()) <= _LONGEST:
+        yield whole
+        return
+    if not sys.platform.startswith("linux"):
+        raise OSError(errno.ENAMETOOLONG, "too long for a socket", whole)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

@@ -1,0 +1,290 @@
+"""The inbox: takes what peers bring, shows it to the agents here, and makes their acks."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from spool import log, outbox
+from spool.config import Config, Peer
+from spool.errors import BadMessage, NoRoute, TooLarge
+from spool.message import MAX_HOPS, Ack, Message, parse, parse_time
+from spool.router import Route, Router
+from spool.store.base import Exists, Incoming, NewIncoming, Seen, Store, Tx
+from spool.transports.base import Accepted, Deferred, Outcome, Refused
+
+LEASE_S: Final = 300.0
+MAX_ATTEMPTS: Final = 5
+_encode = msgspec.json.encode
+
+
+class Arrival(NamedTuple):
+    """A message as a peer brought it.
+
+    `filled` names the fields its first spool filled in, `ttl_s` is what is left of its lifetime,
+    `hops` are the hosts it passed, `queued_at` is its sender's clock at commit 1, if told.
+    """
+
+    raw: bytes
+    filled: Sequence[str]
+    ttl_s: float
+    hops: Sequence[str]
+    queued_at: float | None = None
+
+
+class Taken(NamedTuple):
+    """What came of a batch: an outcome for each arrival, in order; `rang` where work was made."""
+
+    outcomes: list[Outcome]
+    rang: bool
+
+
+def accept(
+    store: Store, config: Config, router: Router, peer: Peer, arrivals: Sequence[Arrival], *, now: float
+) -> Taken:
+    """Take messages from a peer, all in one synced commit. Before it nothing is answered.
+
+    Raises:
+        StoreError: nothing was taken.
+    """
+    if store.free_bytes() < config.host.low_water_mb * 1024 * 1024:
+        log.warning("store.low_space", free_bytes=store.free_bytes())
+        return Taken([Deferred("no space on the far disk")] * len(arrivals), False)
+    taking = _Taking(config, router, peer, now)
+    parsed = [taking.parse(arrival) for arrival in arrivals]
+    with store.write(sync=True) as tx:
+        outcomes = [
+            taking.take(tx, arrival, message)
+            for arrival, message in zip(arrivals, parsed, strict=True)
+        ]
+        # At commit the messages are ours.
+    taking.write_log()
+    return Taken(outcomes, taking.rang)
+
+
+class _Taking:
+    """One batch on its way in; parses before the transaction, writes within it, logs after it."""
+
+    def __init__(self, config: Config, router: Router, peer: Peer, now: float) -> None:
+        self._config = config
+        self._router = router
+        self._peer = peer
+        self._now = now
+        self._stored: list[dict[str, Any]] = []
+        self._warnings: list[tuple[str, dict[str, Any]]] = []
+        self.rang = False
+
+    def parse(self, arrival: Arrival) -> Message | Refused:
+        try:
+            limit = self._config.host.max_message_bytes
+            return parse(arrival.raw, filled=arrival.filled, max_bytes=limit)
+        except TooLarge as exc:
+            return Refused(f"too large: {exc.message}")
+        except BadMessage as exc:
+            return Refused(exc.message)
+
+    def take(self, tx: Tx, arrival: Arrival, message: Message | Refused) -> Outcome:
+        if isinstance(message, Refused):
+            return self._quarantine(tx, arrival, None, message.reason)
+        if not self._router.may_speak(self._peer, message.sender):
+            reason = f"from: {message.sender} may not be spoken for by {self._peer.name}"
+            return self._quarantine(tx, arrival, message, reason)
+        if (seen := tx.ledger.seen(message.sender, message.id)) is not None:
+            return self._again(tx, arrival, message, seen)
+        try:
+            route = self._router.resolve(message.to)
+        except NoRoute as exc:
+            return Refused(exc.message)
+        if route.peer == "":
+            return self._store(tx, arrival, message, route)
+        return self._relay(tx, arrival, message, route)
+
+    def _store(self, tx: Tx, arrival: Arrival, message: Message, route: Route) -> Outcome:
+        try:
+            tx.inbox.put(row_of(message, agent=route.agent, peer=self._peer.name, now=self._now, hops=arrival.hops))
+        except Exists:
+            return self._quarantine(tx, arrival, message, "id: exists without a dedup record")
+        tx.ledger.remember(message.sender, message.id, Seen(message.digest, self._now, True))
+        if message.re is not None:
+            tx.outbox.answered(message.re, route.agent)
+        self.rang = True
+        latency = {} if arrival.queued_at is None else {
+            "latency_ms": round((self._now - arrival.queued_at) * 1000, 3)
+        }
+        self._stored.append(keys(message, state="unread", peer=self._peer.name, **latency))
+        return Accepted(at=self._now, final=True, host=self._config.host.name)
+
+    def _relay(self, tx: Tx, arrival: Arrival, message: Message, route: Route) -> Outcome:
+        here = self._config.host.name
+        if not self._config.host.relay:
+            return Refused(f"{here} does not relay, and {message.to} is not here")
+        if route.peer == self._peer.name or here in arrival.hops:
+            return Refused(f"loop: {message.to} would go back from {here} to {self._peer.name}")
+        if len(arrival.hops) >= MAX_HOPS:
+            return Refused(f"more than {MAX_HOPS} hops: {' '.join(arrival.hops)}")
+        row = outbox.row_of(
+            message,
+            peer=route.peer,
+            origin=self._peer.name,
+            now=self._now,
+            lifetime_s=arrival.ttl_s,
+            hops=[*arrival.hops, here],
+        )
+        try:
+            tx.outbox.put(row)
+        except Exists:
+            return self._quarantine(tx, arrival, message, "id: this host has sent it itself")
+        tx.ledger.remember(message.sender, message.id, Seen(message.digest, self._now, False))
+        tx.ledger.ring(route.peer)
+        self.rang = True
+        return Accepted(at=self._now, final=False, host=here)
+
+    def _again(self, tx: Tx, arrival: Arrival, message: Message, seen: Seen) -> Outcome:
+        if seen.digest != message.digest:
+            return self._quarantine(tx, arrival, message, "id: taken by another message of this sender")
+        self._warnings.append(("message.duplicate", keys(message, peer=self._peer.name)))
+        return Accepted(at=seen.at, final=seen.final, host=self._config.host.name, again=True)
+
+    def _quarantine(self, tx: Tx, arrival: Arrival, message: Message | None, reason: str) -> Refused:
+        name = message.id if message is not None else None
+        tx.ledger.quarantine(
+            at=self._now, peer=self._peer.name, name=name, reason=reason, raw=arrival.raw
+        )
+        known = keys(message) if message is not None else {}
+        self._warnings.append(("message.quarantined", {**known, "peer": self._peer.name, "error": reason}))
+        return Refused(reason)
+
+    def write_log(self) -> None:
+        if self._stored:
+            log.batch("message.stored", self._stored)
+        for event, values in self._warnings:
+            log.warning(event, **values)
+
+
+def row_of(
+    message: Message, *, agent: str, peer: str | None, now: float, hops: Sequence[str] = ()
+) -> NewIncoming:
+    """The inbox row of a message for an agent of this host."""
+    return NewIncoming(
+        id=message.id,
+        sender=message.sender,
+        recipient=message.to,
+        agent=agent,
+        peer=peer,
+        type=message.type,
+        priority=int(message.priority[1]),
+        received_at=now,
+        deadline_at=parse_time("deadline", message.deadline) if message.deadline else None,
+        hops=_encode(list(hops)).decode(),
+        re=message.re,
+        thread=message.thread,
+        filled=_encode(message.filled).decode(),
+        digest=message.digest,
+        raw=message.raw,
+    )
+
+
+def take(store: Store, host: str, agent: str, *, now: float) -> tuple[Incoming | None, bool]:
+    """Lease the most urgent message that is not done and show it; True where an ack was made.
+
+    One that was given back MAX_ATTEMPTS times is rejected instead, with the reason, and the next
+    one is taken.
+    """
+    rang = False
+    while True:
+        with store.write(sync=True) as tx:
+            row = tx.inbox.take(agent, now=now, until=now + LEASE_S, lease=secrets.randbits(62))
+            if row is None:
+                return None, rang
+            if row.attempts <= MAX_ATTEMPTS:
+                return row, _show(tx, host, row, now=now) or rang
+            note = f"given back {MAX_ATTEMPTS} times"
+            rang |= finish(tx, host, row, now=now, outcome="rejected", note=note) or False
+            log.error("message.rejected", **in_keys(row, error=note))
+
+
+def _show(tx: Tx, host: str, row: Incoming, *, now: float) -> bool:
+    return tx.inbox.mark_read(row.seq, now=now) and acknowledge(tx, host, row, "read", now=now)
+
+
+def mark_read(store: Store, host: str, rows: Sequence[Incoming], *, now: float) -> bool:
+    """These were shown whole; True where an ack was made. Not synced: lost, they are shown again."""
+    with store.write(sync=False) as tx:
+        rang = [_show(tx, host, row, now=now) for row in rows]
+    return any(rang)
+
+
+def finish(
+    tx: Tx,
+    host: str,
+    row: Incoming,
+    *,
+    now: float,
+    outcome: str,
+    note: str | None,
+    lease: int | None = None,
+) -> bool | None:
+    """Make a message done and its ack; None where it is done or the lease was lost, else whether it rang."""
+    if not tx.inbox.finish(row.seq, now=now, outcome=outcome, note=note, lease=lease):
+        return None
+    status = "rejected" if outcome == "rejected" else "done"
+    return acknowledge(tx, host, row, status, now=now, outcome=outcome, note=note)
+
+
+def acknowledge(
+    tx: Tx,
+    host: str,
+    row: Incoming,
+    status: str,
+    *,
+    now: float,
+    outcome: str | None = None,
+    note: str | None = None,
+) -> bool:
+    """Send word to where the message came from; True where that put a ring there."""
+    ack = Ack(
+        sender=row.agent,
+        to=row.sender,
+        re=row.id,
+        status=status,
+        at=now,
+        host=host,
+        outcome=outcome,
+        note=note,
+    )
+    if row.peer is not None:
+        tx.acks.put(row.peer, ack)
+        return tx.ledger.ring(row.peer)
+    if (sent := tx.outbox.exact(row.id, row.sender)) is not None:
+        outbox.apply_ack(tx, sent, ack, now=now)
+    return False
+
+
+def keys(message: Message, **more: Any) -> dict[str, Any]:
+    """A message in the words of the log."""
+    return {
+        "id": message.id,
+        "from": message.sender,
+        "to": message.to,
+        "type": message.type,
+        "priority": message.priority,
+        "re": message.re,
+        **more,
+    }
+
+
+def in_keys(row: Incoming, **more: Any) -> dict[str, Any]:
+    """A row of the inbox in the words of the log."""
+    return {
+        "id": row.id,
+        "from": row.sender,
+        "to": row.recipient,
+        "type": row.type,
+        "priority": f"P{row.priority}",
+        "re": row.re,
+        "peer": row.peer,
+        **more,
+    }

@@ -1,0 +1,259 @@
+"""The outbox: takes messages to deliver, leases them to a link, and settles what came of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from spool import log, retry
+from spool.message import LIFETIME_S, Ack, Message, parse_time
+from spool.states import State, from_ack
+from spool.store.base import Event, LeasedAck, NewOutgoing, Outgoing, Parcel, Store, Tx
+from spool.transports.base import Accepted, Deferred, Left, Outcome, Refused
+
+LEASE_S: Final = 60.0
+_encode = msgspec.json.encode
+_rng = random.Random()
+
+
+class Load(NamedTuple):
+    """What a link may carry now."""
+
+    parcels: list[Parcel]
+    acks: list[LeasedAck]
+
+
+def row_of(
+    message: Message,
+    *,
+    peer: str,
+    origin: str | None,
+    now: float,
+    lifetime_s: float = LIFETIME_S,
+    hops: Sequence[str] = (),
+) -> NewOutgoing:
+    """The outbox row of a message; `lifetime_s` counts where it does not say `expires`."""
+    expires = now + lifetime_s
+    if message.expires is not None and origin is None:
+        expires = parse_time("expires", message.expires)
+    return NewOutgoing(
+        id=message.id,
+        sender=message.sender,
+        recipient=message.to,
+        peer=peer,
+        origin=origin,
+        type=message.type,
+        priority=int(message.priority[1]),
+        queued_at=now,
+        expires_at=expires,
+        deadline_at=parse_time("deadline", message.deadline) if message.deadline else None,
+        hops=_encode(list(hops)).decode(),
+        re=message.re,
+        thread=message.thread,
+        filled=_encode(message.filled).decode(),
+        digest=message.digest,
+        raw=message.raw,
+    )
+
+
+def lease(store: Store, peer: str, *, generation: int, now: float, limit: int) -> Load:
+    """Lease acks and messages for a peer and take its push task away, in one transaction.
+
+    The task goes first: a message committed after this puts a new one there and rings.
+    """
+    with store.read() as tx:
+        if not _work(tx, peer, now):
+            return Load([], [])
+    with store.write(sync=False) as tx:
+        tx.ledger.rung(peer)
+        acks = tx.acks.lease(peer, generation=generation, now=now, until=now + LEASE_S, limit=limit)
+        parcels = tx.outbox.lease(peer, generation=generation, now=now, until=now + LEASE_S, limit=limit)
+    first = [parcel for parcel in parcels if parcel.attempts == 1]
+    if first:
+        log.batch("message.queued", [keys(p, state="queued", peer=peer, queued_at=p.queued_at) for p in first])
+    return Load(parcels, acks)
+
+
+def _work(tx: Tx, peer: str, now: float) -> bool:
+    return tx.ledger.has_task(peer) or tx.sweepings.due(peer, now=now)
+
+
+def settle(store: Store, peer: str, host: str, told: Sequence[tuple[Parcel, Outcome]], *, now: float) -> bool:
+    """Write down what the next hop answered; True where that put an ack or a ring on its way.
+
+    Not synced: what a power cut undoes is offered again, and the next hop knows it.
+    """
+    rung = False
+    moved: list[tuple[Parcel, Outcome]] = []
+    with store.write(sync=False) as tx:
+        for parcel, outcome in told:
+            if _settle_one(tx, peer, host, parcel, outcome, now):
+                moved.append((parcel, outcome))
+                rung |= _tell_origin(tx, host, parcel, outcome, now)
+    _log_settled(peer, moved, now)
+    return rung
+
+
+def _settle_one(tx: Tx, peer: str, host: str, parcel: Parcel, outcome: Outcome, now: float) -> bool:
+    match outcome:
+        case Accepted(at=at, final=final, host=far):
+            new = State.RECEIVED if final else State.SENT
+            return tx.outbox.advance(parcel.seq, new, now=now, there=at, host=far if final else None)
+        case Left():
+            return tx.outbox.advance(parcel.seq, State.SENT, now=now, there=None, host=None)
+        case Deferred(reason=reason):
+            due = now + retry.message_delay(parcel.attempts, _rng)
+            tx.ledger.event(_event(parcel, now, host, peer, "deferred", reason))
+            return tx.outbox.defer(parcel, due=due, reason=reason)
+        case Refused(reason=reason):
+            dead = tx.outbox.bury(parcel.seq, now=now, reason=reason, lease=parcel.lease)
+            if dead:
+                tx.ledger.event(_event(parcel, now, host, peer, "dead", reason))
+            return dead
+
+
+def _tell_origin(tx: Tx, host: str, parcel: Parcel, outcome: Outcome, now: float) -> bool:
+    if parcel.origin is None:
+        return False
+    match outcome:
+        case Accepted(at=at, final=True, host=far):
+            ack = ack_for(parcel, "received", at=at, host=far)
+        case Refused(reason=reason):
+            ack = ack_for(parcel, "dead", at=now, host=host, note=reason)
+        case _:
+            return False
+    tx.acks.put(parcel.origin, ack)
+    return tx.ledger.ring(parcel.origin)
+
+
+def release(store: Store, load: Load) -> None:
+    """Give back what a link did not get answered; the next link offers it at once."""
+    if load.parcels or load.acks:
+        with store.write(sync=False) as tx:
+            tx.outbox.release(load.parcels)
+            tx.acks.release(load.acks)
+
+
+def apply_acks(store: Store, peer: str, host: str, acks: Iterable[Ack], *, now: float) -> bool:
+    """Take acks from the peer their messages were handed to; True where one was passed on.
+
+    Synced: the hop that carried an ack forgets it once it is told that we have it.
+    """
+    rung = False
+    known: list[tuple[Ack, Outgoing, State]] = []
+    with store.write(sync=True) as tx:
+        for ack in acks:
+            row = tx.outbox.exact(ack.re, ack.to)
+            if row is None or row.peer != peer:
+                log.warning("ack.unknown", id=ack.re, peer=peer, status=ack.status)
+                continue
+            if (state := apply_ack(tx, row, ack, now=now)) is not None:
+                known.append((ack, row, state))
+            if row.origin is not None:
+                tx.acks.put(row.origin, ack)
+                rung |= tx.ledger.ring(row.origin)
+    for ack, row, state in known:
+        log.info(f"message.{state}", **out_keys(row, state=state, peer=peer), latency_ms=_ms(now - row.queued_at))
+    return rung
+
+
+def apply_ack(tx: Tx, row: Outgoing, ack: Ack, *, now: float) -> State | None:
+    """Move a row as its ack says; the state it moved to, None where nothing changed."""
+    if (meant := from_ack(ack.status)) is None:
+        log.warning("ack.unknown", id=ack.re, status=ack.status[:40])
+        return None
+    state, outcome = meant
+    if state is State.DEAD:
+        moved = not row.archived and tx.outbox.bury(row.seq, now=now, reason=ack.note or "dead at a later hop")
+        if moved:
+            tx.ledger.event(
+                Event(row.id, row.sender, now, ack.host, row.peer, row.state, "dead", None, ack.note)
+            )
+    elif row.archived:
+        moved = tx.outbox.advance_archived(row.id, row.sender, state, now=now, there=ack.at, host=ack.host)
+    else:
+        moved = tx.outbox.advance(row.seq, state, now=now, there=ack.at, host=ack.host)
+    if moved and state is State.DONE:
+        tx.outbox.finish(row.id, row.sender, outcome=ack.outcome or outcome or "done", note=ack.note)
+    return state if moved else None
+
+
+def bury(tx: Tx, row: Outgoing, host: str, *, now: float, reason: str, what: str = "dead") -> bool:
+    """Make a row dead and tell the peer it came from; False where it has moved on."""
+    if not tx.outbox.bury(row.seq, now=now, reason=reason):
+        return False
+    tx.ledger.event(Event(row.id, row.sender, now, host, row.peer, row.state, what, row.attempts, reason))
+    if row.origin is not None:
+        agent = row.recipient.partition("@")[0]
+        ack = Ack(sender=agent, to=row.sender, re=row.id, status="dead", at=now, host=host, note=reason)
+        tx.acks.put(row.origin, ack)
+        tx.ledger.ring(row.origin)
+    return True
+
+
+def ack_for(parcel: Parcel, status: str, *, at: float, host: str, note: str | None = None) -> Ack:
+    """The ack that tells a message's sender how far it got."""
+    agent = parcel.recipient.partition("@")[0]
+    return Ack(sender=agent, to=parcel.sender, re=parcel.id, status=status, at=at, host=host, note=note)
+
+
+def keys(parcel: Parcel, **more: Any) -> dict[str, Any]:
+    """A leased message in the words of the log."""
+    return {
+        "id": parcel.id,
+        "from": parcel.sender,
+        "to": parcel.recipient,
+        "type": parcel.type,
+        "priority": f"P{parcel.priority}",
+        "re": parcel.re,
+        "attempt": parcel.attempts,
+        **more,
+    }
+
+
+def out_keys(row: Outgoing, **more: Any) -> dict[str, Any]:
+    """A row of the outbox in the words of the log."""
+    return {
+        "id": row.id,
+        "from": row.sender,
+        "to": row.recipient,
+        "type": row.type,
+        "priority": f"P{row.priority}",
+        "re": row.re,
+        "attempt": row.attempts,
+        **more,
+    }
+
+
+def _event(parcel: Parcel, now: float, host: str, peer: str, what: str, detail: str) -> Event:
+    return Event(parcel.id, parcel.sender, now, host, peer, parcel.state, what, parcel.attempts, detail)
+
+
+def _log_settled(peer: str, moved: Sequence[tuple[Parcel, Outcome]], now: float) -> None:
+    arrived: dict[str, list[dict[str, Any]]] = {}
+    for parcel, outcome in moved:
+        match outcome:
+            case Accepted(final=final):
+                # Where the next hop is the last one, one answer says both.
+                verbs = ("sent", "received") if final and parcel.origin is None else ("sent",)
+                if parcel.origin is not None:
+                    verbs = ("relayed",)
+                for verb in verbs:
+                    arrived.setdefault(f"message.{verb}", []).append(
+                        keys(parcel, state=verb, peer=peer, latency_ms=_ms(now - parcel.queued_at))
+                    )
+            case Left():
+                arrived.setdefault("message.sent", []).append(keys(parcel, state="sent", peer=peer))
+            case Deferred(reason=reason):
+                log.warning("message.deferred", **keys(parcel, state="queued", peer=peer, error=reason))
+            case Refused(reason=reason):
+                log.error("message.dead", **keys(parcel, state="dead", peer=peer, error=reason))
+    for event, many in arrived.items():
+        log.batch(event, many)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,107 @@
+"""Where an address lies: an agent of this host, or the peer that is the next hop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from spool.config import Config, Peer, matches, near_names
+from spool.errors import NoRoute
+from spool.message import split_address
+from spool.store.base import PeerRow
+
+
+class Route(NamedTuple):
+    """The next hop: `peer` is "" where `agent` lives on this host."""
+
+    peer: str
+    agent: str
+
+
+class Router:
+    """The addresses this host knows: from the config, and from what peers said of themselves.
+
+    Args:
+        config: this host's config.
+        rows: what is known of the peers; a peer without agents in the config has those that its
+            hello named, as far as nobody else has them.
+    """
+
+    def __init__(self, config: Config, rows: Mapping[str, PeerRow]) -> None:
+        self._config = config
+        self._far_hosts = {name: row.far_host for name, row in rows.items() if row.far_host}
+        self._patterns: dict[str, str] = {}
+        for peer in config.peers.values():
+            for pattern in peer.may_send:
+                self._patterns[pattern] = peer.name
+        self._told: dict[str, tuple[str, ...]] = {}
+        for peer in config.peers.values():
+            if not peer.agents and peer.name in rows:
+                self._told[peer.name] = self._free(rows[peer.name].far_agents)
+                self._patterns.update(dict.fromkeys(self._told[peer.name], peer.name))
+
+    def resolve(self, to: str) -> Route:
+        """The next hop for an address.
+
+        Raises:
+            BadMessage: not an address.
+            NoRoute: nobody's; near names are in the message.
+        """
+        agent, host = split_address(to)
+        if host is not None:
+            return self._at_host(agent, host, to)
+        if self.is_local(agent):
+            return Route("", agent)
+        if (peer := self._best(agent)) is not None:
+            return Route(peer, agent)
+        near = near_names(agent, [*self._config.host.agents, *self._patterns])
+        raise NoRoute(
+            f"nobody here or on a peer is called {agent!r}" + (f"; near: {near}" if near else ""),
+            hint="`spool peer list` shows who can be reached",
+        )
+
+    def is_local(self, agent: str) -> bool:
+        """Whether an agent of this name reads here."""
+        return any(matches(pattern, agent) for pattern in self._config.host.agents)
+
+    def may_speak(self, peer: Peer, sender: str) -> bool:
+        """Whether a message `from` this agent may come from `peer`."""
+        patterns = (*peer.may_send, *self._told.get(peer.name, ()))
+        return any(matches(pattern, sender) for pattern in patterns)
+
+    def agents_of(self, peer: Peer) -> tuple[str, ...]:
+        """Who can be reached at a peer."""
+        return (*peer.agents, *self._told.get(peer.name, ()))
+
+    def _free(self, told: list[str]) -> tuple[str, ...]:
+        # A peer cannot talk itself into somebody else's name.
+        return tuple(
+            name
+            for name in told
+            if name not in self._patterns
+            and not self.is_local(name)
+            and not any(matches(name, local) for local in self._config.host.agents)
+        )
+
+    def _best(self, agent: str) -> str | None:
+        found = [pattern for pattern in self._patterns if matches(pattern, agent)]
+        if not found:
+            return None
+        best = max(found, key=lambda pattern: ("*" not in pattern, len(pattern.split("*")[0])))
+        return self._patterns[best]
+
+    def _at_host(self, agent: str, host: str, to: str) -> Route:
+        if host == self._config.host.name:
+            if self.is_local(agent):
+                return Route("", agent)
+            raise NoRoute(f"{agent!r} does not read on this host", hint="`spool agent list` shows who does")
+        names = [name for name, far in self._far_hosts.items() if far == host and name in self._config.peers]
+        if host in self._config.peers:
+            return Route(host, agent)
+        if names:
+            return Route(names[0], agent)
+        near = near_names(host, [*self._config.peers, *self._far_hosts.values()])
+        raise NoRoute(
+            f"{to}: no peer is or has the host {host!r}" + (f"; near: {near}" if near else ""),
+            hint="`spool peer list` shows the peers of this host",
+        )

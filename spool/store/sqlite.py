@@ -1,0 +1,279 @@
+"""The SQLite store: opening the file, its pragmas and migrations, and transactions."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from spool.errors import (
+    NotInitialised,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreNewer,
+    StoreOlder,
+    UnsafeHome,
+)
+from spool.store.sqlite_inbox import SqliteInbox
+from spool.store.sqlite_ledger import SqliteLedger
+from spool.store.sqlite_outbox import SqliteAcks, SqliteOutbox
+from spool.store.sqlite_peers import SqlitePeers
+from spool.store.sqlite_sweep import SqliteSweepings
+
+FILE: Final = "spool.db"
+SCHEMA: Final = 1
+BUSY_S: Final = 30.0
+# sqlite.org/wal.html#walresetbug: fixed in 3.51.3.
+OLDEST_SQLITE: Final = (3, 51, 3)
+_SQL: Final = Path(__file__).parent / "sql"
+
+
+class SqliteTx:
+    """The tables over one connection."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.outbox = SqliteOutbox(connection)
+        self.inbox = SqliteInbox(connection)
+        self.acks = SqliteAcks(connection)
+        self.peers = SqlitePeers(connection)
+        self.sweepings = SqliteSweepings(connection)
+        self.ledger = SqliteLedger(connection)
+
+
+class SqliteStore:
+    """One spool.db. Three connections, opened when first needed: FULL, NORMAL, and one to read.
+
+    Args:
+        home: the spool home; the file in it must exist (see `create`).
+        exclusive_migration: whether an older file may be migrated now.
+
+    Raises:
+        NotInitialised: no such file.
+        StoreError: corrupt, newer than the code, or needing a migration while in use.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.path = home / FILE
+        self._lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        self._open: dict[str, tuple[apsw.Connection, SqliteTx]] = {}
+        self._closed = False
+        refuse_unsafe(home)
+        if not self.path.exists():
+            raise NotInitialised(f"no spool home at {home}")
+        # Held for as long as the store is open: a migration waits for all of them to go.
+        self._home_lock = os.open(home / "run" / "home.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._home_lock, fcntl.LOCK_SH)
+            with _translated(self.path):
+                self._migrate(self._connection("full")[0])
+        except BaseException:
+            self.close()
+            raise
+
+    @contextlib.contextmanager
+    def write(self, *, sync: bool) -> Iterator[SqliteTx]:
+        """One transaction; see `Store.write`."""
+        with self._lock, _translated(self.path):
+            connection, tx = self._connection("full" if sync else "loose")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield tx
+                # At commit, with sync, what was written is on the disk.
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[SqliteTx]:
+        """A consistent look; see `Store.read`."""
+        with self._read_lock, _translated(self.path):
+            connection, tx = self._connection("read")
+            connection.execute("BEGIN")
+            try:
+                yield tx
+            finally:
+                connection.execute("COMMIT" if connection.in_transaction else "SELECT 0")
+
+    def free_bytes(self) -> int:
+        """Space left where the database lies, for an ordinary user."""
+        found = os.statvfs(self.home)
+        return found.f_bavail * found.f_frsize
+
+    def check_version(self) -> None:
+        """Raise StoreNewer where another version of spool has migrated the file since."""
+        with self._read_lock, _translated(self.path):
+            _check_version(self._connection("read")[0], self.path)
+
+    def quick_check(self) -> None:
+        """Raise StoreCorrupt where SQLite's own check finds damage. Reads the whole file."""
+        with self._read_lock, _translated(self.path):
+            found = self._connection("read")[0].execute("PRAGMA quick_check(1)").fetchall()
+        if found != [("ok",)]:
+            raise StoreCorrupt(f"{self.path}: {found[0][0]}")
+
+    def close(self) -> None:
+        """Close it, as often as one likes."""
+        with self._lock, self._read_lock:
+            self._closed = True
+            for connection, _ in self._open.values():
+                connection.close()
+            self._open.clear()
+            if self._home_lock >= 0:
+                os.close(self._home_lock)
+                self._home_lock = -1
+
+    def _connection(self, kind: str) -> tuple[apsw.Connection, SqliteTx]:
+        if (found := self._open.get(kind)) is not None:
+            return found
+        if self._closed:
+            raise StoreError(f"{self.path}: the store is closed")
+        connection = connect(self.path, synchronous="FULL" if kind == "full" else "NORMAL")
+        self._open[kind] = (connection, SqliteTx(connection))
+        return self._open[kind]
+
+    def _migrate(self, connection: apsw.Connection) -> None:
+        if _check_version(connection, self.path) == SCHEMA:
+            return
+        try:
+            fcntl.flock(self._home_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise StoreOlder(f"{self.path}: needs a migration and other processes have it open") from exc
+        migrate(connection)
+        fcntl.flock(self._home_lock, fcntl.LOCK_SH)
+
+
+def create(home: Path) -> None:
+    """Make an empty spool.db in `home`; one that is there is left alone."""
+    (home / "run").mkdir(mode=0o700, exist_ok=True)
+    path = home / FILE
+    # SQLite gives -wal and -shm the mode of the file itself.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    with _translated(path):
+        connection = connect(path, synchronous="FULL")
+        try:
+            if _check_version(connection, path) < SCHEMA:
+                migrate(connection)
+        finally:
+            connection.close()
+
+
+def connect(path: Path, *, synchronous: str) -> apsw.Connection:
+    """Open a connection with the pragmas spool rests on, and check that they took.
+
+    Raises:
+        StoreError: SQLite is too old, or a pragma did not take.
+    """
+    version = tuple(map(int, apsw.sqlite_lib_version().split(".")))
+    if version < OLDEST_SQLITE:
+        raise StoreError(
+            f"SQLite {apsw.sqlite_lib_version()} has a bug that can damage the file",
+            hint="install apsw 3.51.3 or newer from a wheel",
+        )
+    connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_handler(_Patience())
+    level = {"NORMAL": 1, "FULL": 2}[synchronous]
+    for name, value, want in (
+        ("journal_mode", "WAL", "wal"),
+        ("synchronous", synchronous, level),
+        ("foreign_keys", "ON", 1),
+    ):
+        connection.execute(f"PRAGMA {name}={value}")
+        (found,) = connection.execute(f"PRAGMA {name}").fetchone() or (None,)
+        if found != want:
+            raise StoreError(
+                f"{path}: SQLite did not take {name}={value} (it says {found})",
+                hint="the home must be on a local disk",
+            )
+    return connection
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Run every numbered .sql above the file's version, each in its own transaction."""
+    for path in sorted(_SQL.glob("[0-9]*.sql")):
+        number = int(path.name[:4])
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _user_version(connection) < number:
+                connection.execute(path.read_text("utf-8"))
+                connection.execute(f"PRAGMA user_version={number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def refuse_unsafe(home: Path) -> None:
+    """Refuse a home that others may write to.
+
+    Raises:
+        NotInitialised: there is no such folder.
+        UnsafeHome: group or others may write there, or it is another user's.
+    """
+    try:
+        found = home.stat()
+    except FileNotFoundError as exc:
+        raise NotInitialised(f"no spool home at {home}") from exc
+    except OSError as exc:
+        raise UnsafeHome(f"{home}: {exc.strerror}", hint="choose a folder of your own") from exc
+    if found.st_uid != os.geteuid():
+        raise UnsafeHome(f"{home} belongs to another user", hint="run spool as that user, or set SPOOL_HOME")
+    if found.st_mode & 0o022:
+        raise UnsafeHome(f"{home} can be written by others", hint=f"run `chmod 700 {home}`")
+
+
+class _Patience:
+    """Wait for the write lock in short, uneven steps: SQLite's own steps grow to 100 ms."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+
+    def __call__(self, tries: int) -> bool:
+        now = time.monotonic()
+        if tries == 0:
+            self._since = now
+        if now - self._since > BUSY_S:
+            return False
+        time.sleep(random.uniform(0.0002, 0.001) if tries < 200 else 0.005)
+        return True
+
+
+def _user_version(connection: apsw.Connection) -> int:
+    row = connection.execute("PRAGMA user_version").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _check_version(connection: apsw.Connection, path: Path) -> int:
+    version = _user_version(connection)
+    if version > SCHEMA:
+        raise StoreNewer(f"{path} has schema {version}, this spool knows {SCHEMA}")
+    return version
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Say SQLite's errors in spool's words."""
+    try:
+        yield
+    except apsw.FullError as exc:
+        raise StoreFull(f"{path}: the disk is full") from exc
+    except (apsw.CorruptError, apsw.NotADBError) as exc:
+        raise StoreCorrupt(f"{path}: {exc}") from exc
+    except (apsw.BusyError, apsw.LockedError) as exc:
+        raise StoreBusy(f"{path}: locked by another process for {BUSY_S:.0f} s") from exc
+    except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as exc:
+        raise StoreError(f"{path}: {exc}", hint="check the disk and the permissions of the home") from exc

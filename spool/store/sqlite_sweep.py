@@ -1,0 +1,107 @@
+"""What the sweep and the archive look for, in SQLite."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import apsw
+
+from spool.store import sqlite_inbox, sqlite_outbox
+from spool.store.base import Incoming, Outgoing
+
+# A lease further ahead was written by a clock that has jumped since.
+LONGEST_LEASE_S: Final = 3600.0
+_OUT: Final = ", ".join(sqlite_outbox.COLUMNS)
+_IN: Final = ", ".join(sqlite_inbox.COLUMNS)
+
+
+class SqliteSweepings:
+    """See `Sweepings`."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._db = connection
+
+    def expired(self, *, now: float, limit: int) -> list[Outgoing]:
+        rows = self._db.execute(
+            f"SELECT {_OUT} FROM outbox WHERE due IS NOT NULL AND expires_at <= ?1"
+            f" AND lease_until <= ?1 ORDER BY expires_at LIMIT ?2",
+            (now, limit),
+        ).fetchall()
+        return [sqlite_outbox.outgoing(row) for row in rows]
+
+    def overdue(self, *, now: float) -> tuple[list[Outgoing], list[Incoming]]:
+        late = "deadline_at IS NOT NULL AND overdue = 0 AND answered = 0 AND deadline_at <= ?"
+        out = self._db.execute(
+            f"UPDATE outbox SET overdue = 1 WHERE {late} AND state NOT IN ('done', 'dead') RETURNING {_OUT}",
+            (now,),
+        ).fetchall()
+        inn = self._db.execute(
+            f"UPDATE inbox SET overdue = 1 WHERE {late} AND state IN ('unread', 'read') RETURNING {_IN}",
+            (now,),
+        ).fetchall()
+        return [sqlite_outbox.outgoing(row) for row in out], [sqlite_inbox.incoming(row) for row in inn]
+
+    def promote(self, *, now: float, after_s: float) -> int:
+        # One class for each `after_s` waited, counted from the class the sender asked for.
+        self._db.execute(
+            "UPDATE outbox SET class = max(0, priority - CAST((?1 - queued_at) / ?2 AS INTEGER))"
+            " WHERE due IS NOT NULL AND class > 0 AND queued_at <= ?1 - ?2"
+            " AND class > max(0, priority - CAST((?1 - queued_at) / ?2 AS INTEGER))",
+            (now, after_s),
+        )
+        return self._db.changes()
+
+    def due(self, peer: str, *, now: float) -> bool:
+        row = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_due WHERE peer = ?1"
+            "  AND due IS NOT NULL AND due <= ?2 AND (lease_until <= ?2 OR lease_until > ?2 + ?3))"
+            " OR EXISTS (SELECT 1 FROM acks WHERE peer = ?1 AND (lease_until <= ?2 OR lease_until > ?2 + ?3))",
+            (peer, now, LONGEST_LEASE_S),
+        ).fetchone()
+        return bool(row and row[0])
+
+    def due_peers(self, *, now: float) -> list[str]:
+        linked = self._db.execute("SELECT name FROM peers WHERE state = 'linked'").fetchall()
+        return [name for (name,) in linked if self.due(name, now=now)]
+
+    def silent(self, peer: str, *, before: float, now: float, limit: int) -> list[Outgoing]:
+        rows = self._db.execute(
+            "UPDATE outbox SET asked_at = ?1 WHERE seq IN (SELECT seq FROM outbox WHERE peer = ?2"
+            " AND state = 'sent' AND due IS NULL AND sent_at <= ?3 AND ifnull(asked_at, 0) <= ?3"
+            f" ORDER BY sent_at LIMIT ?4) RETURNING {_OUT}",
+            (now, peer, before, limit),
+        ).fetchall()
+        return [sqlite_outbox.outgoing(row) for row in rows]
+
+    def archive(self, *, before: float, stale_before: float, limit: int) -> int:
+        out = (
+            "SELECT seq FROM outbox WHERE (ended_at IS NOT NULL AND ended_at <= ?1)"
+            " OR (state IN ('received', 'read') AND received_at <= ?2) LIMIT ?3"
+        )
+        inn = "SELECT seq FROM inbox WHERE state IN ('done', 'dead') AND done_at <= ?1 LIMIT ?3"
+        moved = 0
+        for table, which in (("outbox", out), ("inbox", inn)):
+            seqs = [row[0] for row in self._db.execute(which, (before, stale_before, limit)).fetchall()]
+            for seq in seqs:
+                self._db.execute(f"INSERT INTO {table}_archive SELECT * FROM {table} WHERE seq = ?", (seq,))
+                self._db.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))
+            moved += len(seqs)
+        return moved
+
+    def forget_seen(self, *, before: float, limit: int) -> int:
+        self._db.execute(
+            "DELETE FROM seen WHERE (sender, id) IN (SELECT sender, id FROM seen WHERE at < ? LIMIT ?)",
+            (before, limit),
+        )
+        return self._db.changes()
+
+    def archived(self, *, limit: int) -> list[Outgoing | Incoming]:
+        out = self._db.execute(
+            f"SELECT {_OUT} FROM outbox_archive ORDER BY rowid DESC LIMIT ?", (limit,)
+        ).fetchall()
+        inn = self._db.execute(
+            f"SELECT {_IN} FROM inbox_archive ORDER BY rowid DESC LIMIT ?", (limit,)
+        ).fetchall()
+        rows: list[Outgoing | Incoming] = [sqlite_outbox.outgoing(row, archived=True) for row in out]
+        rows.extend(sqlite_inbox.incoming(row, archived=True) for row in inn)
+        return rows
