@@ -137,13 +137,12 @@ def release(store: Store, load: Load) -> None:
             tx.acks.release(load.acks)
 
 
-def apply_acks(store: Store, peer: str, host: str, acks: Iterable[Ack], *, now: float) -> bool:
-    """Take acks from the peer their messages were handed to; True where one was passed on.
+def apply_acks(store: Store, peer: str, acks: Iterable[Ack], *, now: float) -> None:
+    """Take acks from the peer their messages were handed to, and pass on those of relayed ones.
 
     Synced: the hop that carried an ack forgets it once it is told that we have it.
     """
-    rung = False
-    known: list[tuple[Ack, Outgoing, State]] = []
+    known: list[tuple[Outgoing, State]] = []
     with store.write(sync=True) as tx:
         for ack in acks:
             row = tx.outbox.exact(ack.re, ack.to)
@@ -151,13 +150,12 @@ def apply_acks(store: Store, peer: str, host: str, acks: Iterable[Ack], *, now: 
                 log.warning("ack.unknown", id=ack.re, peer=peer, status=ack.status)
                 continue
             if (state := apply_ack(tx, row, ack, now=now)) is not None:
-                known.append((ack, row, state))
+                known.append((row, state))
             if row.origin is not None:
                 tx.acks.put(row.origin, ack)
-                rung |= tx.ledger.ring(row.origin)
-    for ack, row, state in known:
+                tx.ledger.ring(row.origin)
+    for row, state in known:
         log.info(f"message.{state}", **out_keys(row, state=state, peer=peer), latency_ms=_ms(now - row.queued_at))
-    return rung
 
 
 def apply_ack(tx: Tx, row: Outgoing, ack: Ack, *, now: float) -> State | None:

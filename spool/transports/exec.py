@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import IO, Final
 
@@ -169,11 +168,10 @@ class ExecPipe:
         """Wait for the command's end; take what is left of its group with it. Return whether it ended."""
         if self._child.returncode is not None:
             return True
-        until = time.monotonic() + timeout_s
-        while self._child.poll() is None:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(0.005)
+        try:
+            self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
         # Now, not later: once the group is empty its number may be given to someone else.
         self._signal(signal.SIGKILL)
         return True

@@ -1,0 +1,268 @@
+"""The carrier: the links of this process, each on its own threads, dialled again when they end."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from spool import log, presence, retry
+from spool.clock import Clock
+from spool.config import Peer
+from spool.errors import LinkError, LinkLost, SpoolError, StoreError, Superseded, UnknownPeer
+from spool.gate import Gate
+from spool.settings import Settings
+from spool.store.base import PeerRow, Store
+from spool.transports.base import Pipe
+from spool.transports.link import Link
+
+DIAL_S: Final = 90.0
+LOOK_S: Final = 1.0
+LONGEST_WAIT_S: Final = 7200.0
+
+Dialler = Callable[[Peer], Pipe]
+
+
+class Carrier:
+    """Keeps a link to every peer that has a url, unless another process of this home has it.
+
+    Args:
+        token: under which this process announced its presence.
+        dial: opens a pipe to a peer; raises LinkError.
+    """
+
+    def __init__(
+        self, store: Store, settings: Settings, clock: Clock, *, token: str, version: str, dial: Dialler
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._token = token
+        self._version = version
+        self._dial = dial
+        self._callers: dict[str, Caller] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._accepted: Link | None = None
+
+    def start(self) -> None:
+        """Begin to dial; the config is looked at once a second."""
+        self.reconcile()
+        self._thread = threading.Thread(target=self._watch, name="carrier", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """End every link, tidily: leases are given back."""
+        self._stop.set()
+        with self._lock:
+            callers = list(self._callers.values())
+        for caller in callers:
+            caller.stop()
+        for caller in callers:
+            caller.join(timeout_s)
+        if self._accepted is not None:
+            self._accepted.end()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def poke(self) -> None:
+        """Somebody rang: every link looks for work."""
+        with self._lock:
+            callers = list(self._callers.values())
+        for caller in callers:
+            caller.poke()
+        if self._accepted is not None:
+            self._accepted.poke()
+
+    def accept(self, peer: str, pipe: Pipe) -> None:
+        """Be the far end of a link on `pipe`, in this thread, until it ends.
+
+        Raises:
+            LinkError: why it ended, where this side did not end it.
+        """
+        self._accepted = Link(pipe, self._gate(peer), dialled=False)
+        self._accepted.run()
+
+    def callers(self) -> list[Caller]:
+        """Who dials whom."""
+        with self._lock:
+            return list(self._callers.values())
+
+    def reconcile(self) -> None:
+        """Start a caller for each new peer with a url, end those of peers that went."""
+        wanted = {name: peer for name, peer in self._settings.config.peers.items() if peer.url}
+        with self._lock:
+            for name in [n for n, c in self._callers.items() if wanted.get(n) != c.peer]:
+                self._callers.pop(name).stop()
+            for name, peer in wanted.items():
+                if name not in self._callers and not self._stop.is_set():
+                    self._callers[name] = caller = Caller(self, peer)
+                    caller.start()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(LOOK_S):
+            try:
+                if self._settings.refresh():
+                    self.reconcile()
+            except StoreError as exc:
+                log.error("store.failed", error=str(exc))
+
+    def _gate(self, peer: str) -> Gate:
+        return Gate(
+            self._store,
+            self._settings,
+            peer,
+            clock=self._clock,
+            token=self._token,
+            version=self._version,
+        )
+
+    # What a caller does with the peer's row, in one place.
+
+    def claim(self, name: str) -> float | None:
+        """Take the right to dial; else seconds until it is worth another look."""
+        now = self._clock.now()
+        with self._store.read() as tx:
+            wait = self._wait_for(tx.peers.get(name), now)
+        if wait is not None:
+            return wait
+        with self._store.write(sync=False) as tx:
+            if (wait := self._wait_for(tx.peers.get(name), now)) is not None:
+                return wait
+            tx.peers.update(name, state="dialling", holder=self._token, holder_until=now + DIAL_S)
+        return None
+
+    def _wait_for(self, row: PeerRow, now: float) -> float | None:
+        if row.state == "stopped":
+            return LOOK_S
+        held = row.holder is not None and row.holder != self._token
+        # A holder that is dead, or whose time is up or absurd, holds nothing.
+        if held and now < row.holder_until <= now + 2 * DIAL_S:
+            assert row.holder is not None
+            if presence.lives(self._settings.home / "run", row.holder):
+                return LOOK_S
+        if row.retry_at is not None and now < row.retry_at <= now + LONGEST_WAIT_S:
+            return min(LOOK_S, row.retry_at - now)
+        return None
+
+    def call(self, peer: Peer, made: Callable[[Link], None]) -> None:
+        """Dial and exchange until it ends. Raises LinkError."""
+        pipe = self._dial(peer)
+        try:
+            link = Link(pipe, self._gate(peer.name), dialled=True)
+        except BaseException:
+            pipe.close()
+            raise
+        made(link)
+        link.run()
+
+    def failed(self, name: str, failure: LinkError, rng: random.Random) -> None:
+        """Keep why a link could not be had or ended, and when to try again."""
+        now = self._clock.now()
+        with self._store.write(sync=False) as tx:
+            row = tx.peers.get(name)
+            if row.holder not in (None, self._token):
+                return
+            failures = row.failures + 1
+            delay = retry.peer_delay(failure, failures, rng)
+            tx.peers.update(
+                name,
+                state="stopped" if delay is None else "waiting",
+                holder=None,
+                holder_until=0.0,
+                failures=failures,
+                retry_at=None if delay is None else now + delay,
+                error_kind=failure.kind,
+                error=str(failure),
+            )
+        if delay is None:
+            log.error("peer.stopped", peer=name, error=str(failure), kind=failure.kind)
+        else:
+            log.warning(
+                "link.failed",
+                peer=name,
+                error=str(failure),
+                kind=failure.kind,
+                failures=failures,
+                retry_s=round(delay, 1),
+            )
+
+    def ended(self, name: str) -> None:
+        """This side ended the link, or never had it: nobody dials now."""
+        with self._store.write(sync=False) as tx:
+            row = tx.peers.get(name)
+            if row.holder == self._token:
+                state = "stopped" if row.state == "stopped" else "waiting"
+                tx.peers.update(name, state=state, holder=None, holder_until=0.0)
+
+
+class Caller(threading.Thread):
+    """Dials one peer for as long as the process lives, and reads its link."""
+
+    def __init__(self, carrier: Carrier, peer: Peer) -> None:
+        super().__init__(name=f"link:{peer.name}", daemon=True)
+        self.peer = peer
+        self.tries = 0
+        self._carrier = carrier
+        self._halt = threading.Event()
+        self._wake = threading.Event()
+        self._link: Link | None = None
+        self._rng = random.Random()
+
+    @property
+    def link(self) -> Link | None:
+        """The link, while there is one."""
+        return self._link
+
+    def poke(self) -> None:
+        """Somebody rang."""
+        if (link := self._link) is not None:
+            link.poke()
+        else:
+            self._wake.set()
+
+    def stop(self) -> None:
+        """End the link and dial no more."""
+        self._halt.set()
+        self._wake.set()
+        if (link := self._link) is not None:
+            link.end()
+
+    def run(self) -> None:
+        """The thread."""
+        while not self._halt.is_set():
+            try:
+                wait_s = self._once()
+            except StoreError as exc:
+                log.error("store.failed", peer=self.peer.name, error=str(exc))
+                wait_s = LOOK_S
+            self._wake.wait(wait_s)
+            self._wake.clear()
+
+    def _once(self) -> float:
+        if (wait_s := self._carrier.claim(self.peer.name)) is not None:
+            return wait_s
+        try:
+            self._carrier.call(self.peer, self._made)
+            self._carrier.ended(self.peer.name)
+        except Superseded as exc:
+            self._carrier.ended(self.peer.name)
+            log.info("link.superseded", peer=self.peer.name, error=exc.message)
+            return LOOK_S
+        except LinkError as exc:
+            self._carrier.failed(self.peer.name, exc, self._rng)
+        except UnknownPeer:
+            self._halt.set()
+        except SpoolError as exc:
+            self._carrier.failed(self.peer.name, LinkLost(exc.message, hint=exc.hint), self._rng)
+        finally:
+            self._link = None
+            self.tries += 1
+        return 0.0
+
+    def _made(self, link: Link) -> None:
+        self._link = link
+        if self._halt.is_set():
+            link.end()

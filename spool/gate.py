@@ -1,0 +1,316 @@
+"""What one link may ask of this host: take a hello, carry a load, accept, settle, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from spool import doorbell, inbox, log, outbox, presence
+from spool.clock import Clock
+from spool.config import Peer
+from spool.errors import NotAuthorised, StoreFull, Superseded, VersionSkew
+from spool.inbox import Arrival
+from spool.message import Ack
+from spool.outbox import Load
+from spool.settings import Settings
+from spool.states import State
+from spool.store.base import Parcel, PeerRow, Store, Tx
+from spool.transports.base import Deferred, Outcome
+from spool.transports.frames import FEATURES, VERSION, Answer, Hello, Key
+
+HOLD_S: Final = 12.0
+SILENT_S: Final = 3600.0
+HEALTHY_S: Final = 60.0
+
+
+class Gate:
+    """What stands between one link and this host. Any thread of the link may call it.
+
+    Args:
+        token: under which this process announced its presence; it holds the peer's link.
+        version: of this spool, for hello.
+    """
+
+    def __init__(
+        self, store: Store, settings: Settings, peer: str, *, clock: Clock, token: str, version: str
+    ) -> None:
+        self.peer_name = peer
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._token = token
+        self._version = version
+        self._run = settings.home / "run"
+        self._generation = 0
+        self._linked_at = 0.0
+        self._far_host = ""
+        self.carried = 0
+
+    @property
+    def host(self) -> str:
+        """This host's name."""
+        return self._settings.config.host.name
+
+    @property
+    def peer(self) -> Peer:
+        """The peer as the config in force has it. Raises UnknownPeer."""
+        return self._settings.config.peer(self.peer_name)
+
+    def hello(self) -> Hello:
+        """What this host says first."""
+        return Hello(
+            host=self.host,
+            spool=self._version,
+            agents=list(self._settings.config.host.agents),
+            features=list(FEATURES),
+            clock=self._clock.now(),
+            dials=bool(self.peer.url),
+        )
+
+    def arrived(self, hello: Hello, *, dialled: bool) -> None:
+        """Take the far hello: from here this link is the peer's only one.
+
+        Raises:
+            VersionSkew: no protocol in common.
+            NotAuthorised: this is not the host that was there before.
+            Superseded: both hosts dial, and the other link stays.
+        """
+        if hello.least > VERSION or hello.v < 1:
+            raise VersionSkew(
+                f"{self.peer_name} speaks protocol {hello.least} to {hello.v} (spool {hello.spool}),"
+                f" this host {VERSION}"
+            )
+        if hello.host == self.host:
+            raise NotAuthorised(
+                f"{self.peer_name} calls itself {hello.host}, as this host does",
+                hint="give one of the two another [host] name",
+            )
+        now = self._clock.now()
+        with self._store.write(sync=False) as tx:
+            row = tx.peers.get(self.peer_name)
+            if not dialled and self._mine_stays(row, hello, now):
+                raise Superseded(f"both hosts dial; the link of {self.host} stays")
+            self._generation = tx.peers.raise_generation(self.peer_name)
+            tx.peers.update(
+                self.peer_name,
+                state="linked",
+                holder=self._token,
+                holder_until=now + HOLD_S,
+                dialled=dialled,
+                last_contact=now,
+                linked_at=now,
+                retry_at=None,
+                error_kind=None,
+                error=None,
+                far_host=hello.host,
+                far_version=hello.spool,
+                far_agents=hello.agents,
+                clock_offset=hello.clock - now,
+            )
+        self._linked_at, self._far_host = now, hello.host
+        log.info(
+            "link.up",
+            peer=self.peer_name,
+            far_host=hello.host,
+            far_version=hello.spool,
+            generation=self._generation,
+            dialled=dialled,
+            clock_offset_s=round(hello.clock - now, 3),
+        )
+
+    def _mine_stays(self, row: PeerRow, hello: Hello, now: float) -> bool:
+        return (
+            hello.dials
+            and bool(self.peer.url)
+            and self.host < hello.host
+            and row.state == "linked"
+            and row.dialled
+            and row.holder is not None
+            and now < row.holder_until <= now + 2 * HOLD_S
+            and presence.lives(self._run, row.holder)
+        )
+
+    def hold(self, *, heard: bool) -> None:
+        """Hold on to the link; call it every few seconds.
+
+        Raises:
+            Superseded: a newer link has taken over.
+        """
+        now = self._clock.now()
+        with self._store.write(sync=False) as tx:
+            row = tx.peers.get(self.peer_name)
+            if row.generation != self._generation or row.holder != self._token:
+                raise Superseded(f"a newer link to {self.peer_name} took over")
+            contact = now if heard else row.last_contact
+            tx.peers.update(self.peer_name, holder_until=now + HOLD_S, last_contact=contact)
+
+    def current(self) -> bool:
+        """Whether no newer link has taken over."""
+        with self._store.read() as tx:
+            return tx.peers.get(self.peer_name).generation == self._generation
+
+    def left(self, why: str) -> None:
+        """The link has ended; where a newer one took over that is its own affair."""
+        if self._generation == 0:
+            return
+        now = self._clock.now()
+        with self._store.write(sync=False) as tx:
+            row = tx.peers.get(self.peer_name)
+            if row.generation == self._generation and row.holder == self._token:
+                healthy = self.carried > 0 or now - self._linked_at >= HEALTHY_S
+                tx.peers.update(
+                    self.peer_name,
+                    state="waiting" if row.state != "stopped" else "stopped",
+                    holder=None,
+                    holder_until=0.0,
+                    failures=0 if healthy else row.failures,
+                )
+        log.info("link.down", peer=self.peer_name, generation=self._generation, error=why)
+
+    def load(self, limit: int) -> Load:
+        """Lease what may be carried now."""
+        return outbox.lease(
+            self._store, self.peer_name, generation=self._generation, now=self._clock.now(), limit=limit
+        )
+
+    def release(self, load: Load) -> None:
+        """Give back what was not answered."""
+        outbox.release(self._store, load)
+
+    @property
+    def far_host(self) -> str:
+        """The name the far side gave itself in hello; "" before."""
+        return self._far_host
+
+    def settle(self, told: Sequence[tuple[Parcel, Outcome]]) -> None:
+        """Write down what the far side answered."""
+        self.carried += len(told)
+        self._ring_if(
+            outbox.settle(self._store, self.peer_name, self.host, told, now=self._clock.now())
+        )
+
+    def accept(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        """Take messages; an outcome for each, after the commit."""
+        self.carried += len(arrivals)
+        try:
+            taken = inbox.accept(
+                self._store,
+                self._settings.config,
+                self._settings.router(),
+                self.peer,
+                arrivals,
+                now=self._clock.now(),
+            )
+        except StoreFull as exc:
+            log.error("store.full", error=str(exc))
+            return [Deferred("the far disk is full")] * len(arrivals)
+        self._ring_if(taken.rang)
+        return taken.outcomes
+
+    def take_acks(self, acks: Iterable[Ack]) -> None:
+        """Take acks; they are on disk when this returns."""
+        acks = list(acks)
+        self.carried += len(acks)
+        outbox.apply_acks(self._store, self.peer_name, acks, now=self._clock.now())
+        # Always: somebody here may wait for this very ack.
+        doorbell.ring(self._run)
+
+    def drop_acks(self, seqs: Iterable[int]) -> None:
+        """The far side has these on disk."""
+        seqs = list(seqs)
+        self.carried += len(seqs)
+        with self._store.write(sync=False) as tx:
+            tx.acks.drop(seqs)
+        log.info("ack.sent", peer=self.peer_name, count=len(seqs))
+
+    def questions(self, *, silent_s: float = SILENT_S, limit: int = 500) -> list[Key]:
+        """Messages that stand at sent for `silent_s`, each once in that time."""
+        now = self._clock.now()
+        with self._store.write(sync=False) as tx:
+            rows = tx.sweepings.silent(self.peer_name, before=now - silent_s, now=now, limit=limit)
+        return [Key(row.sender, row.id) for row in rows]
+
+    def answer(self, keys: Sequence[Key]) -> list[Answer]:
+        """Say how far the messages of this peer got."""
+        with self._store.read() as tx:
+            return [self._answer(tx, key) for key in keys]
+
+    def _answer(self, tx: Tx, key: Key) -> Answer:
+        if (row := tx.inbox.exact(key.id, key.sender)) is not None and row.peer == self.peer_name:
+            status = {"unread": "received", "done": row.outcome or "done"}.get(row.state, str(row.state))
+            at = row.done_at or row.read_at or row.received_at
+            return Answer(key.sender, key.id, status, at, self.host, row.outcome, row.note)
+        if (sent := tx.outbox.exact(key.id, key.sender)) is not None and sent.origin == self.peer_name:
+            status = {State.QUEUED: "sent", State.DONE: sent.outcome or "done"}.get(sent.state, str(sent.state))
+            at = sent.done_there or sent.read_there or sent.received_there
+            note = sent.note or sent.reason
+            return Answer(key.sender, key.id, status, at, sent.far_host, sent.outcome, note)
+        seen = tx.ledger.seen(key.sender, key.id)
+        if seen is not None:
+            return Answer(key.sender, key.id, "received" if seen.final else "sent", seen.at, self.host)
+        return Answer(key.sender, key.id, "unknown")
+
+    def take_answers(self, answers: Sequence[Answer]) -> None:
+        """Believe the far side on how far our messages got; offer again what it does not have."""
+        now = self._clock.now()
+        acks, lost = [], []
+        for told in answers:
+            if told.status == "unknown":
+                lost.append(told)
+            elif told.status != "sent":
+                acks.append(_as_ack(told))
+        if lost:
+            with self._store.write(sync=False) as tx:
+                rows = [tx.outbox.exact(told.id, told.sender) for told in lost]
+                mine = [row.seq for row in rows if row and row.peer == self.peer_name and not row.archived]
+                tx.outbox.offer_again(mine, now=now)
+            log.warning("message.unknown_there", peer=self.peer_name, count=len(mine))
+        if acks:
+            self.take_acks(acks)
+
+    def counts(self) -> tuple[int, int]:
+        """Unread here, and waiting for this peer: for the far side's `status`."""
+        with self._store.read() as tx:
+            return tx.inbox.counts().get("unread", 0), tx.outbox.waiting().get(self.peer_name, 0)
+
+    def told_counts(self, *, unread: int | None, queued: int | None, offset_s: float | None = None) -> None:
+        """Keep what the far side says of itself."""
+        values: dict[str, float | int] = {}
+        if unread is not None:
+            values["far_unread"] = unread
+        if queued is not None:
+            values["far_queued"] = queued
+        if offset_s is not None:
+            values["clock_offset"] = offset_s
+        if values:
+            with self._store.write(sync=False) as tx:
+                tx.peers.update(self.peer_name, **values)
+
+    @property
+    def now(self) -> Callable[[], float]:
+        """This host's clock, in seconds since the epoch."""
+        return self._clock.now
+
+    @property
+    def monotonic(self) -> Callable[[], float]:
+        """A clock that never jumps, in seconds."""
+        return self._clock.monotonic
+
+    def _ring_if(self, rang: bool) -> None:
+        if rang:
+            doorbell.ring(self._run)
+
+
+def _as_ack(told: Answer) -> Ack:
+    return Ack(
+        sender=told.host or "",
+        to=told.sender,
+        re=told.id,
+        status=told.status,
+        at=told.at,
+        host=told.host,
+        outcome=told.outcome,
+        note=told.note,
+    )
+

@@ -1,0 +1,76 @@
+"""The config in force and the routes it makes: re-read when the file changes, a bad one kept out."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from spool import config, log
+from spool.clock import Clock
+from spool.config import Config
+from spool.errors import BadConfig, NotInitialised
+from spool.router import Router
+from spool.store.base import Store
+
+FACT: str = "config_error"
+_FRESH_S = 1.0
+
+
+class Settings:
+    """The config of one home for a process that lives long.
+
+    Raises:
+        NotInitialised, BadConfig: as `config.load`, at the start only.
+    """
+
+    def __init__(self, home: Path, store: Store, clock: Clock) -> None:
+        self.home = home
+        self._store = store
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._stamp = self._look()
+        self.config: Config = config.load(home)
+        self._router: Router | None = None
+        self._made = 0.0
+
+    def refresh(self) -> bool:
+        """Pick up a changed file; True where the config in force is another one now.
+
+        A bad file is logged and kept as a fact for `status`; the old config stays in force.
+        """
+        stamp = self._look()
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        try:
+            fresh = config.load(self.home)
+        except (BadConfig, NotInitialised) as exc:
+            log.error("config.bad", error=str(exc))
+            self._remember(str(exc))
+            return False
+        self._remember("")
+        with self._lock:
+            self.config, self._router = fresh, None
+        log.info("config.changed", peers=len(fresh.peers))
+        return True
+
+    def router(self) -> Router:
+        """The routes in force; at most a second behind what peers say of themselves."""
+        now = self._clock.monotonic()
+        with self._lock:
+            if self._router is None or now - self._made > _FRESH_S:
+                with self._store.read() as tx:
+                    self._router = Router(self.config, tx.peers.all())
+                self._made = now
+            return self._router
+
+    def _remember(self, problem: str) -> None:
+        with self._store.write(sync=False) as tx:
+            tx.ledger.set_fact(FACT, problem)
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            found = (self.home / config.FILE).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,76 @@
+"""The sweep: finds everything unfinished again, at start and on a timer; the truth behind the bell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from spool import doorbell, inbox, log, outbox
+from spool.config import Host
+from spool.store.base import Store
+
+EVERY_S: Final = 2.0
+AGE_S: Final = 600.0
+BATCH: Final = 500
+FACT: Final = "swept_at"
+
+
+def run(store: Store, host: Host, home: Path, *, now: float) -> None:
+    """End what has expired, mark what is overdue, ring for what is due.
+
+    Leases that ran out need nothing: such a row may be leased again, and is rung for here.
+    """
+    store.check_version()
+    _expire(store, host, now)
+    _overdue(store, now)
+    with store.write(sync=False) as tx:
+        tx.sweepings.promote(now=now, after_s=AGE_S)
+        tx.ledger.set_fact(FACT, repr(now))
+        rung = [peer for peer in tx.sweepings.due_peers(now=now) if tx.ledger.ring(peer)]
+    if rung:
+        doorbell.ring(home / "run")
+
+
+def _expire(store: Store, host: Host, now: float) -> None:
+    with store.read() as tx:
+        if not tx.sweepings.expired(now=now, limit=1):
+            return
+    # Synced: a dead letter's word to its sender's host rests on it.
+    with store.write(sync=True) as tx:
+        ended = [
+            row
+            for row in tx.sweepings.expired(now=now, limit=BATCH)
+            if outbox.bury(tx, row, host.name, now=now, reason="expired before it could be delivered", what="expired")
+        ]
+    for row in ended:
+        log.warning("message.expired", **outbox.out_keys(row, state="dead", peer=row.peer))
+
+
+def _overdue(store: Store, now: float) -> None:
+    with store.write(sync=False) as tx:
+        sent, received = tx.sweepings.overdue(now=now)
+    for row in sent:
+        log.warning("message.overdue", **outbox.out_keys(row, state=row.state, peer=row.peer))
+    for got in received:
+        log.warning("message.overdue", **inbox.in_keys(got, state=got.state))
+
+
+def archive(store: Store, host: Host, *, now: float, older_than_s: float | None = None) -> int:
+    """Move what ended long enough ago to the archive, in short transactions; how many rows moved.
+
+    Args:
+        older_than_s: instead of the config's `archive_after_s`.
+    """
+    age = host.archive_after_s if older_than_s is None else older_than_s
+    total = 0
+    while True:
+        with store.write(sync=False) as tx:
+            moved = tx.sweepings.archive(before=now - age, stale_before=now - host.dedup_s, limit=BATCH)
+        total += moved
+        if moved < BATCH:
+            break
+    with store.write(sync=False) as tx:
+        tx.sweepings.forget_seen(before=now - host.dedup_s, limit=BATCH)
+    if total:
+        log.info("archive.moved", count=total)
+    return total

@@ -1,0 +1,3 @@
+"""The version of this spool."""
+
+VERSION = "0.1.0"
