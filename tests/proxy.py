@@ -44,6 +44,7 @@ class FaultProxy:
         self._flows: list[_Flow] = []
         self._dying: list[tuple[float, tuple[socket.socket, socket.socket]]] = []
         self._stalled = False
+        self._stall_next = False  # what happens when nothing is left: a stall, or else a cut
         self._left: dict[Direction, int] = {}
         self._lock = threading.Lock()
         self._bell, self._knob = socket.socketpair()
@@ -87,6 +88,14 @@ class FaultProxy:
         """End the connection on both sides once exactly `n_bytes` more have passed in a direction."""
         with self._lock:
             self._left[direction] = n_bytes
+            self._stall_next = False
+        self._ring()
+
+    def stall_after(self, n_bytes: int, direction: Direction) -> None:
+        """Stall once exactly `n_bytes` more have passed in a direction."""
+        with self._lock:
+            self._left[direction] = n_bytes
+            self._stall_next = True
         self._ring()
 
     def reset(self) -> None:
@@ -129,7 +138,7 @@ class FaultProxy:
                 readers: list[socket.socket] = [self._bell]
                 readers += [self._listener] if self._listener is not None else []
                 readers += [flow.source for flow in self._flows if flow.wants_to_read()]
-                writers = [flow.sink for flow in self._flows if flow.blocked]
+                writers = [flow.sink for flow in self._flows if flow.blocked and not self._stalled]
             try:
                 ready, _, _ = select.select(readers, writers, [], wait_s)
             except (OSError, ValueError):
@@ -178,11 +187,23 @@ class FaultProxy:
             self.passed[flow.direction] += passed
             if left is not None:
                 self._left[flow.direction] = left - passed
-            if flow.broken or (left is not None and left == passed):
+            used_up = left is not None and left == passed
+            if used_up and self._stall_next:
+                self._stalled = True
+                self._left.pop(flow.direction)
+            elif flow.broken or used_up:
                 self._cut(flow, now)
             elif wait_s is not None:
                 waits.append(wait_s)
+        self._forget_finished()
         return min(waits, default=None)
+
+    def _forget_finished(self) -> None:
+        over = {flow.source for flow in self._flows if flow.finished}
+        done = [flow for flow in self._flows if flow.source in over and flow.sink in over]
+        for flow in done:
+            self._flows.remove(flow)
+            flow.source.close()
 
     def _cut(self, flow: _Flow, now: float) -> None:
         # Closed a little later than shut down: a close with bytes unread is a RST, which could
@@ -204,6 +225,7 @@ class _Flow:
         self.sink = sink
         self.blocked = False
         self.broken = False
+        self.finished = False
         self._held: deque[tuple[float, bytes]] = deque()
         self._bytes = 0
         self._ended = False
@@ -249,6 +271,7 @@ class _Flow:
     def _send(self, piece: bytes) -> int | None:
         try:
             if not piece:
+                self.finished = True
                 self.sink.shutdown(socket.SHUT_WR)
                 return 0
             return self.sink.send(piece)

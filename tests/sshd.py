@@ -61,6 +61,12 @@ def free_port() -> int:
         return port
 
 
+def make_home(folder: Path) -> tuple[Path, str]:
+    """Make a spool home that has only its key; return it and the key's public line."""
+    home = folder / "home"
+    return home, new_key(home / "keys" / "id_ed25519")
+
+
 class Sshd:
     """A running sshd: `with Sshd(tmp_path / "far") as sshd`.
 
@@ -80,6 +86,7 @@ class Sshd:
         self._extra = config
         self._kind = host_key_kind
         self._listener: subprocess.Popen[bytes] | None = None
+        self._orphans: set[int] = set()  # sessions that outlived their listener
 
     def __enter__(self) -> Sshd:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -133,6 +140,7 @@ class Sshd:
 
     def stop_listening(self) -> None:
         """Refuse new connections; those that stand go on."""
+        self._orphans.update(self.sessions())
         self._end_listener()
 
     def restart_with_new_host_key(self) -> None:
@@ -203,11 +211,9 @@ class Sshd:
 
     def _descendants(self) -> dict[int, str]:
         """The listener's children and theirs: id to program name."""
-        if self._listener is None:
-            return {}
-        family = {self._listener.pid}
-        found: dict[int, str] = {}
-        table = sorted(_processes())
+        table = list(processes())
+        found = {pid: name for pid, _, name in table if pid in self._orphans and name.startswith("sshd")}
+        family = set(found) | ({self._listener.pid} if self._listener is not None else set())
         while fresh := [row for row in table if row[1] in family and row[0] not in family]:
             family.update(pid for pid, _, _ in fresh)
             found.update((pid, name) for pid, _, name in fresh)
@@ -220,11 +226,11 @@ def _kill(pids: dict[int, str]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _processes() -> Iterator[tuple[int, int, str]]:
+def processes() -> Iterator[tuple[int, int, str]]:
     """Id, parent and program name of every process; /proc, or `ps` where there is none."""
     if not Path("/proc/self/stat").exists():
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,comm="], capture_output=True, text=True, check=True)
-        for line in listed.stdout.splitlines():
+        listed = subprocess.check_output(["ps", "-A", "-o", "pid=,ppid=,comm="], text=True)
+        for line in listed.splitlines():
             pid, parent, name = line.split(None, 2)
             yield int(pid), int(parent), Path(name).name
         return

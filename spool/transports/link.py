@@ -58,7 +58,7 @@ class Link:
         self._ended = threading.Event()
         self._error: LinkError | None = None
         self._pings: dict[int, float] = {}
-        self._heard_at = self._sent_at = gate.monotonic()
+        self._heard_at = self._sent_at = self._moved_at = gate.monotonic()
         self.up = threading.Event()
 
     def poke(self) -> None:
@@ -66,6 +66,13 @@ class Link:
         with self._wake:
             self._look = True
             self._wake.notify_all()
+
+    def quiet_for(self) -> float:
+        """Seconds since a message or an ack last moved; 0 while one is on its way."""
+        with self._wake:
+            if self._in_flight or self._acks or self._control or self._look:
+                return 0.0
+            return self._gate.monotonic() - self._moved_at
 
     def end(self, why: LinkError | None = None) -> None:
         """End it, from any thread, as often as one likes; the first reason counts."""
@@ -215,6 +222,7 @@ class Link:
         match frame:
             case frames.Acks(n=n, items=acks):
                 self._gate.take_acks(acks)
+                self._moved_at = self._gate.monotonic()
                 self._send(frames.Results(n))
             case frames.Query(n=n, items=keys):
                 self._send(frames.Answers(n, self._gate.answer(keys)))
@@ -239,6 +247,7 @@ class Link:
         ]
         # At return everything these results say is on the disk here.
         outcomes = self._gate.accept(arrivals)
+        self._moved_at = self._gate.monotonic()
         start = 0
         for frame in batch:
             end = start + len(frame.items)
@@ -261,6 +270,7 @@ class Link:
                         (parcel, _outcome(result, self._gate.far_host))
                         for parcel, result in zip(parcels, frame.items, strict=True)
                     )
+        self._moved_at = self._gate.monotonic()
         if told:
             self._gate.settle(told)
         if dropped:

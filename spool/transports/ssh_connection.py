@@ -158,7 +158,8 @@ class Connection:
         cover the rest: when the time is over the socket is shut down, which ends every wait at once.
         """
         late = threading.Event()
-        too_late = TimedOut(f"{hop.where}: {what} took longer than {self._step_s:g} s", hint="is the host well?")
+        limit = f"{self._step_s:g} s"
+        too_late = TimedOut(f"{hop.where}: {what} took longer than {limit}", hint="is the host well?")
 
         def expire() -> None:
             late.set()

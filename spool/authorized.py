@@ -1,0 +1,114 @@
+"""The line of `authorized_keys` that lets a peer's key run `spool serve` and nothing else."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from spool.errors import BadInput
+from spool.home import write_atomically
+
+_KEY: Final = re.compile(
+    r"(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa|sk-[a-z0-9@.-]+)\s+([A-Za-z0-9+/]+={0,3})(\s+.*)?"
+)
+
+
+class Written(NamedTuple):
+    """Where the line went; `changed` is False where it stood there already."""
+
+    path: Path
+    line: str
+    changed: bool
+
+
+def parse_key(text: str) -> tuple[str, str, str]:
+    """A public key file's type, base64 and comment.
+
+    Raises:
+        BadInput: not one public key in OpenSSH's form.
+    """
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    match = _KEY.fullmatch(lines[0].strip()) if len(lines) == 1 else None
+    if match is None:
+        if "PRIVATE KEY" in text:
+            raise BadInput("this is a private key", hint="give the .pub file; a private key stays where it is")
+        raise BadInput("not a public key in OpenSSH's form", hint="give the .pub file of the peer's spool")
+    return match.group(1), match.group(2), (match.group(3) or "").strip()
+
+
+def line_for(key: str, *, peer: str, command: list[str], home: Path) -> str:
+    """The line for a public key: what it may run, always as this peer, and nothing else."""
+    kind, blob, comment = parse_key(key)
+    run = shlex.join([*command, "--home", str(home), "serve", "--peer", peer])
+    quoted = run.replace("\\", "\\\\").replace('"', '\\"')
+    safe = re.sub(r"[^A-Za-z0-9@._-]", "", comment)[:64]
+    return f'restrict,command="{quoted}" {kind} {blob} {safe}'.rstrip()
+
+
+def write(path: Path, line: str, *, peer: str) -> Written:
+    """Put the line into `authorized_keys`, whole or not at all, other lines untouched.
+
+    The same line again changes nothing; a line of the same key and peer with another path is
+    replaced.
+
+    Raises:
+        BadInput: the key stands there without our forced command, or for another peer: the
+            earlier line would win.
+    """
+    target = Path(os.path.realpath(path))
+    _make_folder(target.parent)
+    try:
+        before = target.read_text("utf-8")
+        mode = target.stat().st_mode & 0o777
+    except FileNotFoundError:
+        before, mode = "", 0o600
+    kind, blob = line.rsplit("command=", 1)[1].rpartition('" ')[2].split()[:2]
+    kept: list[str] = []
+    for old in before.splitlines():
+        if old.lstrip().startswith("#") or f"{kind} {blob}" not in " ".join(old.split()):
+            kept.append(old)
+        elif old != line:
+            _refuse_other(old, target, peer)
+    if line in before.splitlines():
+        return Written(target, line, False)
+    write_atomically(target, "".join(f"{each}\n" for each in [*kept, line]).encode(), mode=mode)
+    return Written(target, line, True)
+
+
+def _refuse_other(old: str, path: Path, peer: str) -> None:
+    ours = re.match(r'restrict,command="[^"]* serve --peer ([A-Za-z0-9._-]+)"', old)
+    if ours is None:
+        raise BadInput(
+            f"{path}: this key stands there already without a forced command",
+            hint="that line lets it do anything; remove it first, or give the peer a key of its own",
+        )
+    if ours.group(1) != peer:
+        raise BadInput(
+            f"{path}: this key already speaks for peer {ours.group(1)!r}",
+            hint=f"`spool peer remove {ours.group(1)}` first, or use another key",
+        )
+
+
+def remove(path: Path, *, peer: str, home: Path) -> bool:
+    """Take the lines of a peer of this home out; False where there is none."""
+    target = Path(os.path.realpath(path))
+    try:
+        before = target.read_text("utf-8")
+    except FileNotFoundError:
+        return False
+    mark = f"--home {shlex.quote(str(home))} serve --peer {peer}\""
+    kept = [old for old in before.splitlines() if not (old.startswith("restrict,command=") and mark in old)]
+    if len(kept) == len(before.splitlines()):
+        return False
+    write_atomically(target, "".join(f"{each}\n" for each in kept).encode(), mode=target.stat().st_mode & 0o777)
+    return True
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise BadInput(f"{folder}: {exc.strerror}") from exc

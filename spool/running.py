@@ -1,0 +1,162 @@
+"""A living process of a home, as consumer or as the far end of a link; picks the transports."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from spool import home as homes
+from spool import log, sweep
+from spool.carrier import Carrier
+from spool.clock import Clock
+from spool.config import Peer
+from spool.doorbell import Listener
+from spool.errors import BadConfig, LinkError, StoreError
+from spool.presence import Presence
+from spool.settings import Settings
+from spool.store.sqlite import SqliteStore
+from spool.transports.base import Pipe
+from spool.version import VERSION
+
+SYSTEM: Final = Clock(time.time, time.monotonic)
+QUICK_CHECK_BYTES: Final = 64 * 1024 * 1024
+ALIVE_S: Final = 60.0
+ARCHIVE_S: Final = 60.0
+# One line for each way to reach a peer: the module whose `dial` opens the pipe.
+TRANSPORTS: Final = {
+    "ssh": "spool.transports.ssh",
+    "exec": "spool.transports.exec",
+}
+
+
+def dial(peer: Peer, home: Path, *, as_name: str) -> Pipe:
+    """Open a pipe to a peer by the scheme of its url. Raises LinkError."""
+    module = TRANSPORTS.get(peer.scheme)
+    if module is None:
+        raise BadConfig(f"[peers.{peer.name}] url: no transport for {peer.scheme!r}")
+    opened: Pipe = importlib.import_module(module).dial(peer, home, as_name=as_name)
+    return opened
+
+
+class Running:
+    """This process as a part of a home: announced, listening for the bell, carrying links.
+
+    Args:
+        role: consumer or serve; it stands in the log and in `status`.
+
+    Raises:
+        SpoolError: no home, a bad config, a store that cannot be used. Nothing is left behind.
+    """
+
+    def __init__(self, home: Path, role: str, *, clock: Clock = SYSTEM) -> None:
+        self.home = home
+        self.clock = clock
+        self.started_at = clock.now()
+        homes.refuse_network_disk(home)
+        self.store = SqliteStore(home)
+        try:
+            if self.store.path.stat().st_size <= QUICK_CHECK_BYTES:
+                self.store.quick_check()
+            self.settings = Settings(home, self.store, clock)
+            self.presence = Presence(home / "run", role, now=clock.now(), version=VERSION)
+        except BaseException:
+            self.store.close()
+            raise
+        self.listener = Listener(home / "run")
+        self.carrier = Carrier(
+            self.store,
+            self.settings,
+            clock,
+            token=self.presence.token,
+            version=VERSION,
+            dial=self._dial,
+        )
+        self._unsubscribe = self.listener.subscribe(self.carrier.poke)
+
+    @property
+    def host(self) -> str:
+        """This host's name."""
+        return self.settings.config.host.name
+
+    def _dial(self, peer: Peer) -> Pipe:
+        return dial(peer, self.home, as_name=self.host)
+
+    def sweep(self) -> None:
+        """See `sweep.run`."""
+        sweep.run(self.store, self.settings.config.host, self.home, now=self.clock.now())
+
+    def archive(self) -> None:
+        """See `sweep.archive`."""
+        sweep.archive(self.store, self.settings.config.host, now=self.clock.now())
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """End the links, take everything back. As often as one likes."""
+        self._unsubscribe()
+        self.carrier.stop(timeout_s)
+        self.listener.close()
+        self.presence.close()
+        self.store.close()
+
+    def serve(self, peer: str, pipe: Pipe) -> None:
+        """Be the far end of a link until it ends, sweeping beside it.
+
+        Raises:
+            LinkError: why it ended.
+        """
+        self.settings.config.peer(peer)
+        halt = threading.Event()
+        sweeper = threading.Thread(target=self._sweep_until, args=(halt,), name="sweeper", daemon=True)
+        sweeper.start()
+        try:
+            self.carrier.accept(peer, pipe)
+        finally:
+            halt.set()
+            sweeper.join(2.0)
+
+    def once(self, *, timeout_s: float = 60.0, quiet_s: float = 1.5) -> dict[str, str]:
+        """Dial every peer, exchange until nothing moves, sweep, archive; what became of each peer."""
+        self.sweep()
+        self.carrier.start()
+        deadline = self.clock.monotonic() + timeout_s
+        pending = {caller.peer.name: caller for caller in self.carrier.callers()}
+        said: dict[str, str] = {}
+        while pending and self.clock.monotonic() < deadline:
+            for name, caller in list(pending.items()):
+                link = caller.link
+                if link is not None and link.up.is_set() and link.quiet_for() >= quiet_s:
+                    said[name] = "exchanged"
+                elif link is None and caller.tries:
+                    said[name] = self._last_error(name)
+                else:
+                    continue
+                del pending[name]
+            time.sleep(0.05)
+        said.update(dict.fromkeys(pending, "timed out"))
+        self.archive()
+        return said
+
+    def _last_error(self, name: str) -> str:
+        with self.store.read() as tx:
+            return tx.peers.get(name).error or "ended"
+
+    def _sweep_until(self, halt: threading.Event) -> None:
+        archived = 0.0
+        while True:
+            guarded(self.sweep)
+            if self.clock.monotonic() - archived > ARCHIVE_S:
+                archived = self.clock.monotonic()
+                guarded(self.archive)
+            if halt.wait(sweep.EVERY_S):
+                return
+
+
+def guarded(work: Callable[[], Any]) -> None:
+    """Run one round of timed work; a store that fails is logged and met again next round."""
+    try:
+        work()
+    except (StoreError, LinkError) as exc:
+        log.error("store.failed", error=str(exc), kind=exc.kind)

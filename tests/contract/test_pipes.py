@@ -1,0 +1,342 @@
+"""What every pipe promises, whether a child process or an ssh channel carries it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from spool.config import Peer
+from spool.errors import LinkLost, NoSpoolThere
+from spool.transports import exec as exec_transport
+from spool.transports import ssh
+from spool.transports.base import Pipe
+from tests.proxy import FaultProxy
+from tests.sshd import Sshd, make_home, processes
+
+pytestmark = pytest.mark.timeout(20)
+
+MEGABYTE = os.urandom(1_000_000)
+ANYTHING = 'restrict,command="eval \\"$SSH_ORIGINAL_COMMAND\\"" '
+
+Open = Callable[..., Pipe]
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sshd, Path]]:
+    """An sshd that knows our key, with a forced command that runs what the test asks for."""
+    folder = tmp_path_factory.mktemp("pipes")
+    home, key = make_home(folder)
+    with Sshd(folder / "far") as sshd:
+        sshd.authorize(ANYTHING + key)
+        yield sshd, home
+
+
+@pytest.fixture
+def tidy() -> Iterator[None]:
+    """Whatever a test opened and closed is gone soon after: threads and child processes."""
+    threads, children = set(threading.enumerate()), our_children()
+
+    yield
+
+    assert soon(lambda: set(threading.enumerate()) <= threads), threading.enumerate()
+    assert soon(lambda: our_children() <= children), our_children() - children
+
+
+@pytest.fixture
+def open_ssh(far: tuple[Sshd, Path], tidy: None) -> Iterator[Open]:
+    """Open a pipe over ssh, through another port if asked."""
+    sshd, home = far
+    opened: list[Pipe] = []
+
+    def start(*argv: str, port: int | None = None) -> Pipe:
+        peer = Peer(
+            name="far",
+            url=f"ssh://{sshd.user}@127.0.0.1:{port or sshd.port}",
+            host_key=sshd.host_key,
+            remote_command=shlex.join(argv),
+        )
+        opened.append(ssh.dial(peer, home, as_name="near"))
+        return opened[-1]
+
+    yield start
+    for pipe in opened:
+        pipe.close()
+    assert soon(lambda: not sshd.sessions()), sshd.sessions()
+
+
+@pytest.fixture
+def open_exec(tmp_path: Path, tidy: None) -> Iterator[Open]:
+    """Open a pipe to a child process."""
+    opened: list[Pipe] = []
+
+    def start(*argv: str) -> Pipe:
+        peer = Peer(name="far", url=f"exec:{shlex.join(argv)}")
+        opened.append(exec_transport.dial(peer, tmp_path, as_name="near"))
+        return opened[-1]
+
+    yield start
+    for pipe in opened:
+        pipe.close()
+
+
+@pytest.fixture(params=["exec", "ssh"])
+def open_pipe(request: pytest.FixtureRequest) -> Open:
+    """Open a pipe of either kind to a command."""
+    found: Open = request.getfixturevalue(f"open_{request.param}")
+    return found
+
+
+def test_a_megabyte_goes_both_ways_at_once(open_pipe: Open) -> None:
+    """Neither direction waits for the other; nothing is lost or changed."""
+    pipe = open_pipe("cat")
+    sender = threading.Thread(target=pipe.send, args=(MEGABYTE,))
+    sender.start()
+
+    got = take(pipe, len(MEGABYTE))
+
+    sender.join()
+    assert MEGABYTE == got
+
+
+def test_receive_returns_what_is_there_without_waiting_for_more(open_pipe: Open) -> None:
+    """A short frame must not wait until the buffer is full."""
+    pipe = open_pipe("cat")
+
+    pipe.send(b"ping\n")
+
+    assert b"ping\n" == take(pipe, 5)
+
+
+def test_the_end_of_the_far_command_is_an_empty_receive(open_pipe: Open) -> None:
+    """And stays one, however often it is asked."""
+    pipe = open_pipe("echo", "bye")
+
+    assert b"bye\n" == read_all(pipe)
+    assert b"" == pipe.receive(100)
+    assert 0 == pipe.exit_status()
+
+
+def test_last_words_are_the_end_of_stderr(open_pipe: Open) -> None:
+    """Twenty lines at most, and nothing that a terminal would obey."""
+    pipe = python(open_pipe, "for n in range(50): print('line', n, '\\033[2J', file=sys.stderr)")
+
+    assert b"" == pipe.receive(100)
+    lines = pipe.last_words().splitlines()
+    assert 20 == len(lines)
+    assert "line 49 ?[2J (exit status 0)" == lines[-1]
+
+
+def test_exit_status_tells_a_command_that_is_missing(open_pipe: Open) -> None:
+    """127 is how every shell says that there is no such program."""
+    pipe = open_pipe("sh", "-c", "spool-is-not-here")
+
+    assert b"" == pipe.receive(100)
+    assert 127 == pipe.exit_status()
+    assert "not found" in pipe.last_words()
+
+
+def test_a_running_command_has_no_exit_status_and_no_words(open_pipe: Open) -> None:
+    """Asking does not wait for its end."""
+    pipe = open_pipe("cat")
+
+    assert pipe.exit_status() is None
+    assert "" == pipe.last_words()
+
+
+def test_much_on_stderr_blocks_nothing(open_pipe: Open) -> None:
+    """More than any buffer on the way holds, and stdout still comes."""
+    pipe = python(open_pipe, "sys.stderr.write('x' * 6_000_000); print('done')")
+
+    assert b"done\n" == read_all(pipe)
+
+
+def test_close_wakes_a_waiting_receive(open_pipe: Open) -> None:
+    """The thread that reads gets LinkLost, not an end it could take for the far side's."""
+    pipe = open_pipe("sleep", "60")
+
+    assert isinstance(raised_while_closing(pipe, lambda: pipe.receive(100)), LinkLost)
+
+
+def test_close_wakes_a_send_that_the_far_side_does_not_read(open_pipe: Open) -> None:
+    """The far command sleeps; the pipe is full."""
+    pipe = open_pipe("sleep", "60")
+
+    assert isinstance(raised_while_closing(pipe, lambda: pipe.send(bytes(20_000_000))), LinkLost)
+
+
+def test_a_closed_pipe_says_so(open_pipe: Open) -> None:
+    """Close as often as one likes; then nothing goes any more."""
+    pipe = open_pipe("cat")
+
+    for _ in range(3):
+        pipe.close()
+
+    with pytest.raises(LinkLost):
+        pipe.send(b"x")
+    with pytest.raises(LinkLost):
+        pipe.receive(1)
+
+
+def test_sending_to_a_command_that_ended_is_a_lost_link(open_pipe: Open) -> None:
+    """Not a silence, and not a signal that ends us."""
+    pipe = open_pipe("true")
+    assert b"" == pipe.receive(1)
+
+    with pytest.raises(LinkLost):
+        for _ in range(200):
+            pipe.send(b"x" * 1000)
+            time.sleep(0.01)
+
+
+def test_close_ends_a_command_that_does_not_want_to(open_exec: Open) -> None:
+    """SIGTERM ignored, and a grandchild in the background: both are gone, within about two seconds."""
+    pipe = open_exec("sh", "-c", 'trap "" TERM; sleep 61 & echo $!; while :; do sleep 62; done')
+    grandchild = int(pipe.receive(100))
+    begun = time.monotonic()
+
+    pipe.close()
+
+    assert time.monotonic() - begun < 3
+    assert soon(lambda: not any(pid == grandchild and name == "sleep" for pid, _, name in processes()))
+
+
+def test_close_wakes_receive_though_a_stranger_holds_the_pipe(open_exec: Open) -> None:
+    """A grandchild in a session of its own is out of reach; it must not hold us up."""
+    pipe = open_exec(sys.executable, "-c", "import os, time\nif os.fork(): os._exit(0)\nos.setsid(); time.sleep(4)")
+
+    assert isinstance(raised_while_closing(pipe, lambda: pipe.receive(100)), LinkLost)
+
+
+def test_a_command_that_is_not_there_is_named(open_exec: Open) -> None:
+    """The error says which peer, which program and what to do."""
+    with pytest.raises(NoSpoolThere, match=r"far \(spool-is-not-here\).*full path"):
+        open_exec("spool-is-not-here", "serve")
+
+
+@pytest.mark.parametrize("what", ["send", "receive"])
+def test_close_wakes_what_waits_on_a_dead_line(far: tuple[Sshd, Path], open_ssh: Open, what: str) -> None:
+    """No FIN, no RST, nothing: the line is silent; close still returns at once."""
+    with FaultProxy(far[0].port) as proxy:
+        pipe = open_ssh("cat", port=proxy.port)
+        proxy.stall()
+        blocked = (lambda: pipe.send(bytes(40_000_000))) if what == "send" else (lambda: pipe.receive(1))
+
+        assert isinstance(raised_while_closing(pipe, blocked), LinkLost)
+
+
+@pytest.mark.parametrize("n_bytes", [1, 20_000, 300_000])
+def test_a_cut_line_ends_both_directions(far: tuple[Sshd, Path], open_ssh: Open, n_bytes: int) -> None:
+    """Wherever it is cut: what came before is right, then LinkLost, and never a hang."""
+    with FaultProxy(far[0].port) as proxy:
+        pipe = open_ssh("cat", port=proxy.port)
+        proxy.cut_after(n_bytes, "down")
+        sender = Background(lambda: [pipe.send(MEGABYTE) for _ in range(30)])
+
+        got = b""
+        with pytest.raises(LinkLost):
+            while piece := pipe.receive(65536):
+                got += piece
+
+        assert MEGABYTE.startswith(got)
+        assert isinstance(sender.raised(), LinkLost)
+
+
+def test_a_reset_is_a_lost_link(far: tuple[Sshd, Path], open_ssh: Open) -> None:
+    """RST, as from a firewall that forgot us."""
+    with FaultProxy(far[0].port) as proxy:
+        pipe = open_ssh("cat", port=proxy.port)
+        reader = Background(lambda: pipe.receive(1))
+        proxy.reset()
+
+        assert isinstance(reader.raised(), LinkLost)
+
+
+def test_a_killed_sshd_session_is_a_lost_link_or_an_end(far: tuple[Sshd, Path], open_ssh: Open) -> None:
+    """The far machine takes the session away."""
+    pipe = open_ssh("cat")
+    reader = Background(lambda: pipe.receive(1))
+    far[0].kill_sessions()
+
+    assert isinstance(reader.raised(), LinkLost | None)
+
+
+def test_a_slow_line_changes_nothing_but_the_time(far: tuple[Sshd, Path], open_ssh: Open) -> None:
+    """20 ms each way: one round trip takes 40, and a megabyte not much more."""
+    with FaultProxy(far[0].port, latency_s=0.02) as proxy:
+        pipe = open_ssh("cat", port=proxy.port)
+        begun = time.monotonic()
+        pipe.send(b"x")
+        pipe.receive(1)
+        assert 0.04 <= time.monotonic() - begun < 0.5
+
+        sender = Background(lambda: pipe.send(MEGABYTE))
+        assert MEGABYTE == take(pipe, len(MEGABYTE))
+        assert sender.raised() is None
+        assert 1_000_000 < proxy.passed["up"]
+        assert 1 == proxy.connections
+
+
+class Background:
+    """A call on a thread of its own; `raised` waits for it and returns what it raised."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        time.sleep(0.2)  # so that it is inside the call
+
+    def raised(self, within_s: float = 5.0) -> BaseException | None:
+        self._thread.join(within_s)
+        assert not self._thread.is_alive(), "the call did not come back"
+        return self._error
+
+    def _run(self) -> None:
+        try:
+            self._call()
+        except BaseException as exc:
+            self._error = exc
+
+
+def raised_while_closing(pipe: Pipe, call: Callable[[], object]) -> BaseException | None:
+    """Close the pipe while `call` waits in it; it must come back within two seconds."""
+    waiting = Background(call)
+    closer = Background(pipe.close)
+    error = waiting.raised(within_s=2.0)
+    assert closer.raised() is None
+    return error
+
+
+def python(open_pipe: Open, program: str) -> Pipe:
+    return open_pipe(sys.executable, "-c", f"import sys\n{program}")
+
+
+def take(pipe: Pipe, n_bytes: int) -> bytes:
+    got = b""
+    while len(got) < n_bytes and (piece := pipe.receive(65536)):
+        got += piece
+    return got
+
+
+def read_all(pipe: Pipe) -> bytes:
+    return take(pipe, sys.maxsize)
+
+
+def our_children() -> set[int]:
+    return {pid for pid, parent, _ in processes() if parent == os.getpid()}
+
+
+def soon(is_so: Callable[[], bool], within_s: float = 3.0) -> bool:
+    until = time.monotonic() + within_s
+    while not is_so():
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.02)
+    return True
