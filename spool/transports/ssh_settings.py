@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -108,6 +109,8 @@ def _with_jumps(last: Hop, config: Path | None, depth: int) -> tuple[Hop, ...]:
 
 
 def _jump_url(spec: str) -> SshUrl:
+    # ssh -G puts brackets around IPv4 addresses, and names like `cafe`, as well.
+    spec = re.sub(r"\[([^]:]*)\]", r"\1", spec)
     return parse_ssh(spec if spec.startswith("ssh://") else f"ssh://{spec}")
 
 
