@@ -5,6 +5,8 @@ from spool.delivery import Delivery
 from spool.errors import SpoolError
 from spool.message import Ack, Message
 from spool.states import State
-from spool.version import VERSION as __version__
+from spool.version import VERSION
+
+__version__ = VERSION
 
 __all__ = ["Ack", "Delivery", "Message", "Posted", "Spool", "SpoolError", "State", "__version__"]

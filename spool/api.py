@@ -322,7 +322,8 @@ class Spool:
             "to": row.sender,
             "re": row.id,
             "thread": row.thread or row.id,
-            "subject": subject or (asked.subject if asked.subject.startswith("Re: ") else f"Re: {asked.subject}"),
+            "subject": subject
+            or (asked.subject if asked.subject.startswith("Re: ") else f"Re: {asked.subject}"),
             "body": body,
         }
         message, own_id = self._seal(given, row.agent, now, allow_secrets)
@@ -368,7 +369,9 @@ class Spool:
             if fresh is None or fresh.state is not State.QUEUED or fresh.origin is not None:
                 raise BadInput(f"{row.id} is {row.state}, it cannot be taken back", id=row.id)
             if now < fresh.lease_until <= now + 3600:
-                raise BadInput(f"{row.id} is being delivered just now", hint="look again in a moment", id=row.id)
+                raise BadInput(
+                    f"{row.id} is being delivered just now", hint="look again in a moment", id=row.id
+                )
             outbox.bury(tx, fresh, self.config.host.name, now=now, reason="cancelled", what="cancelled")
         return row.id
 
@@ -681,7 +684,9 @@ def _only(rows: Sequence[Row], prefix: str, where: str) -> Row:
     found = exact or ([] if len(prefix) < SHORTEST_PREFIX else list(rows))
     keys = {(row.id, row.sender) for row in found}
     if not keys:
-        raise NotFound(f"no message {prefix} {where}", hint="`spool inbox` and `spool outbox` list them", id=prefix)
+        raise NotFound(
+            f"no message {prefix} {where}", hint="`spool inbox` and `spool outbox` list them", id=prefix
+        )
     if len(keys) > 1:
         some = ", ".join(sorted(f"{id} (from {sender})" for id, sender in keys)[:4])
         raise AmbiguousId(f"{prefix} fits several messages: {some}", hint="give more of the id", id=prefix)

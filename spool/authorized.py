@@ -34,7 +34,9 @@ def parse_key(text: str) -> tuple[str, str, str]:
     match = _KEY.fullmatch(lines[0].strip()) if len(lines) == 1 else None
     if match is None:
         if "PRIVATE KEY" in text:
-            raise BadInput("this is a private key", hint="give the .pub file; a private key stays where it is")
+            raise BadInput(
+                "this is a private key", hint="give the .pub file; a private key stays where it is"
+            )
         raise BadInput("not a public key in OpenSSH's form", hint="give the .pub file of the peer's spool")
     return match.group(1), match.group(2), (match.group(3) or "").strip()
 
@@ -99,11 +101,13 @@ def remove(path: Path, *, peer: str, home: Path) -> bool:
         before = target.read_text("utf-8")
     except FileNotFoundError:
         return False
-    mark = f"--home {shlex.quote(str(home))} serve --peer {peer}\""
+    mark = f'--home {shlex.quote(str(home))} serve --peer {peer}"'
     kept = [old for old in before.splitlines() if not (old.startswith("restrict,command=") and mark in old)]
     if len(kept) == len(before.splitlines()):
         return False
-    write_atomically(target, "".join(f"{each}\n" for each in kept).encode(), mode=target.stat().st_mode & 0o777)
+    write_atomically(
+        target, "".join(f"{each}\n" for each in kept).encode(), mode=target.stat().st_mode & 0o777
+    )
     return True
 
 

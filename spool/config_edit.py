@@ -74,5 +74,3 @@ def _edited(home: Path) -> Iterator[Any]:
             write_atomically(path, after.encode(), mode=0o600)
     finally:
         os.close(lock)
-
-

@@ -22,15 +22,17 @@ class Bell:
 
     Args:
         run: the folder `run/` of the home.
+        carries: whether this process carries mail; else it only waits for something to happen.
     """
 
-    def __init__(self, run: Path) -> None:
-        self._path = run / f"{os.getpid()}-{secrets.token_hex(4)}.bell"
+    def __init__(self, run: Path, *, carries: bool = False) -> None:
+        kind = "carry" if carries else "wait"
+        self._path = run / f"{os.getpid()}-{secrets.token_hex(4)}.{kind}.bell"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         with _reachable(self._path) as name:
             self._socket.bind(name)
-        os.chmod(self._path, 0o600)
+        self._path.chmod(0o600)
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until somebody rings; False after `timeout_s`."""
@@ -66,7 +68,7 @@ class Listener:
     """Waits on a bell in a thread of its own and calls whoever subscribed."""
 
     def __init__(self, run: Path) -> None:
-        self._bell = Bell(run)
+        self._bell = Bell(run, carries=True)
         self._subscribers: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -101,8 +103,17 @@ class Listener:
 
 def ring(run: Path) -> None:
     """Ring every bell of this home; bells whose process is gone are cleared away. Never raises."""
+    _ring(run, ".bell")
+
+
+def ring_waiting(run: Path) -> None:
+    """Ring the bells of those that wait for something to happen: there is nothing to carry."""
+    _ring(run, ".wait.bell")
+
+
+def _ring(run: Path, ending: str) -> None:
     try:
-        names = [name for name in os.listdir(run) if name.endswith(".bell")]
+        names = [name for name in os.listdir(run) if name.endswith(ending)]
     except OSError:
         return
     if not names:

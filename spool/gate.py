@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
 from spool import doorbell, inbox, log, outbox, presence
@@ -186,9 +185,10 @@ class Gate:
     def settle(self, told: Sequence[tuple[Parcel, Outcome]]) -> None:
         """Write down what the far side answered."""
         self.carried += len(told)
-        self._ring_if(
-            outbox.settle(self._store, self.peer_name, self.host, told, now=self._clock.now())
-        )
+        if outbox.settle(self._store, self.peer_name, self.host, told, now=self._clock.now()):
+            doorbell.ring(self._run)
+        else:
+            doorbell.ring_waiting(self._run)
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Take messages; an outcome for each, after the commit."""
@@ -205,7 +205,8 @@ class Gate:
         except StoreFull as exc:
             log.error("store.full", error=str(exc))
             return [Deferred("the far disk is full")] * len(arrivals)
-        self._ring_if(taken.rang)
+        if taken.rang:
+            doorbell.ring(self._run)
         return taken.outcomes
 
     def take_acks(self, acks: Iterable[Ack]) -> None:
@@ -239,10 +240,12 @@ class Gate:
     def _answer(self, tx: Tx, key: Key) -> Answer:
         if (row := tx.inbox.exact(key.id, key.sender)) is not None and row.peer == self.peer_name:
             status = {"unread": "received", "done": row.outcome or "done"}.get(row.state, str(row.state))
-            at = row.done_at or row.read_at or row.received_at
-            return Answer(key.sender, key.id, status, at, self.host, row.outcome, row.note)
+            held_at = row.done_at or row.read_at or row.received_at
+            return Answer(key.sender, key.id, status, held_at, self.host, row.outcome, row.note)
         if (sent := tx.outbox.exact(key.id, key.sender)) is not None and sent.origin == self.peer_name:
-            status = {State.QUEUED: "sent", State.DONE: sent.outcome or "done"}.get(sent.state, str(sent.state))
+            status = {State.QUEUED: "sent", State.DONE: sent.outcome or "done"}.get(
+                sent.state, str(sent.state)
+            )
             at = sent.done_there or sent.read_there or sent.received_there
             note = sent.note or sent.reason
             return Answer(key.sender, key.id, status, at, sent.far_host, sent.outcome, note)
@@ -297,10 +300,6 @@ class Gate:
         """A clock that never jumps, in seconds."""
         return self._clock.monotonic
 
-    def _ring_if(self, rang: bool) -> None:
-        if rang:
-            doorbell.ring(self._run)
-
 
 def _as_ack(told: Answer) -> Ack:
     return Ack(
@@ -313,4 +312,3 @@ def _as_ack(told: Answer) -> Ack:
         outcome=told.outcome,
         note=told.note,
     )
-

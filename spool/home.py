@@ -160,9 +160,7 @@ def _key(home: Path) -> str:
         ),
         mode=0o600,
     )
-    line = key.public_key().public_bytes(
-        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    )
+    line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     write_atomically(public, line + f" spool@{_host_name()}\n".encode(), mode=0o644)
     return public_key(home)
 

@@ -57,8 +57,7 @@ def accept(
     parsed = [taking.parse(arrival) for arrival in arrivals]
     with store.write(sync=True) as tx:
         outcomes = [
-            taking.take(tx, arrival, message)
-            for arrival, message in zip(arrivals, parsed, strict=True)
+            taking.take(tx, arrival, message) for arrival, message in zip(arrivals, parsed, strict=True)
         ]
         # At commit the messages are ours.
     taking.write_log()
@@ -104,16 +103,20 @@ class _Taking:
 
     def _store(self, tx: Tx, arrival: Arrival, message: Message, route: Route) -> Outcome:
         try:
-            tx.inbox.put(row_of(message, agent=route.agent, peer=self._peer.name, now=self._now, hops=arrival.hops))
+            tx.inbox.put(
+                row_of(message, agent=route.agent, peer=self._peer.name, now=self._now, hops=arrival.hops)
+            )
         except Exists:
             return self._quarantine(tx, arrival, message, "id: exists without a dedup record")
         tx.ledger.remember(message.sender, message.id, Seen(message.digest, self._now, True))
         if message.re is not None:
             tx.outbox.answered(message.re, route.agent)
         self.rang = True
-        latency = {} if arrival.queued_at is None else {
-            "latency_ms": round((self._now - arrival.queued_at) * 1000, 3)
-        }
+        latency = (
+            {}
+            if arrival.queued_at is None
+            else {"latency_ms": round((self._now - arrival.queued_at) * 1000, 3)}
+        )
         self._stored.append(keys(message, state="unread", peer=self._peer.name, **latency))
         return Accepted(at=self._now, final=True, host=self._config.host.name)
 
@@ -150,9 +153,7 @@ class _Taking:
 
     def _quarantine(self, tx: Tx, arrival: Arrival, message: Message | None, reason: str) -> Refused:
         name = message.id if message is not None else None
-        tx.ledger.quarantine(
-            at=self._now, peer=self._peer.name, name=name, reason=reason, raw=arrival.raw
-        )
+        tx.ledger.quarantine(at=self._now, peer=self._peer.name, name=name, reason=reason, raw=arrival.raw)
         known = keys(message) if message is not None else {}
         self._warnings.append(("message.quarantined", {**known, "peer": self._peer.name, "error": reason}))
         return Refused(reason)

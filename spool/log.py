@@ -43,7 +43,7 @@ class _File:
 
     def _moved(self) -> bool:
         try:
-            there = os.stat(self._path)
+            there = self._path.stat()
         except FileNotFoundError:
             return True
         mine = os.fstat(self._file)

@@ -73,7 +73,9 @@ def lease(store: Store, peer: str, *, generation: int, now: float, limit: int) -
         parcels = tx.outbox.lease(peer, generation=generation, now=now, until=now + LEASE_S, limit=limit)
     first = [parcel for parcel in parcels if parcel.attempts == 1]
     if first:
-        log.batch("message.queued", [keys(p, state="queued", peer=peer, queued_at=p.queued_at) for p in first])
+        log.batch(
+            "message.queued", [keys(p, state="queued", peer=peer, queued_at=p.queued_at) for p in first]
+        )
     return Load(parcels, acks)
 
 
@@ -155,7 +157,9 @@ def apply_acks(store: Store, peer: str, acks: Iterable[Ack], *, now: float) -> N
                 tx.acks.put(row.origin, ack)
                 tx.ledger.ring(row.origin)
     for row, state in known:
-        log.info(f"message.{state}", **out_keys(row, state=state, peer=peer), latency_ms=_ms(now - row.queued_at))
+        log.info(
+            f"message.{state}", **out_keys(row, state=state, peer=peer), latency_ms=_ms(now - row.queued_at)
+        )
 
 
 def apply_ack(tx: Tx, row: Outgoing, ack: Ack, *, now: float) -> State | None:
@@ -165,7 +169,9 @@ def apply_ack(tx: Tx, row: Outgoing, ack: Ack, *, now: float) -> State | None:
         return None
     state, outcome = meant
     if state is State.DEAD:
-        moved = not row.archived and tx.outbox.bury(row.seq, now=now, reason=ack.note or "dead at a later hop")
+        moved = not row.archived and tx.outbox.bury(
+            row.seq, now=now, reason=ack.note or "dead at a later hop"
+        )
         if moved:
             tx.ledger.event(
                 Event(row.id, row.sender, now, ack.host, row.peer, row.state, "dead", None, ack.note)

@@ -15,7 +15,7 @@ from spool.carrier import Carrier
 from spool.clock import Clock
 from spool.config import Peer
 from spool.doorbell import Listener
-from spool.errors import BadConfig, LinkError, StoreError
+from spool.errors import BadConfig, LinkError, StoreError, StoreNewer
 from spool.presence import Presence
 from spool.settings import Settings
 from spool.store.sqlite import SqliteStore
@@ -25,6 +25,7 @@ from spool.version import VERSION
 SYSTEM: Final = Clock(time.time, time.monotonic)
 QUICK_CHECK_BYTES: Final = 64 * 1024 * 1024
 ALIVE_S: Final = 60.0
+CHECK_S: Final = 5.0
 ARCHIVE_S: Final = 60.0
 # One line for each way to reach a peer: the module whose `dial` opens the pipe.
 TRANSPORTS: Final = {
@@ -55,7 +56,7 @@ class Running:
     def __init__(self, home: Path, role: str, *, clock: Clock = SYSTEM) -> None:
         self.home = home
         self.clock = clock
-        self.started_at = clock.now()
+        self._checked = clock.monotonic()
         homes.refuse_network_disk(home)
         self.store = SqliteStore(home)
         try:
@@ -92,6 +93,54 @@ class Running:
     def archive(self) -> None:
         """See `sweep.archive`."""
         sweep.archive(self.store, self.settings.config.host, now=self.clock.now())
+
+    def configure_log(self, level: str = "info", *, stderr: bool = True) -> None:
+        """Send this process's events to the home's log, and to stderr where asked."""
+        log.configure(
+            self.home,
+            role=self.presence.process.role,
+            host=self.host,
+            version=VERSION,
+            stderr=stderr,
+            level=level,
+        )
+
+    def begin(self, wake: Callable[[], None]) -> None:
+        """Begin to carry; `wake` is called at each ring too."""
+        self.listener.subscribe(wake)
+        self.carrier.start()
+
+    def check(self) -> None:
+        """End the process with one line where another version of spool has migrated the file."""
+        now = self.clock.monotonic()
+        if now - self._checked < CHECK_S:
+            return
+        self._checked = now
+        try:
+            self.store.check_version()
+        except StoreNewer as exc:
+            log.error("consumer.outdated", error=str(exc))
+            raise SystemExit(f"spool: {exc}") from None
+
+    def end(self, began: float) -> None:
+        """Stop, and say that the consumer stopped and how long it took, in seconds."""
+        self.stop()
+        log.info("consumer.stopped", took_s=round(self.clock.monotonic() - began, 3))
+
+    def say_alive(self) -> None:
+        """Log the counts of `status`, so that silence is the alarm."""
+        now = self.clock.now()
+        with self.store.read() as tx:
+            out, inn = tx.outbox.counts(), tx.inbox.counts()
+            oldest = tx.outbox.oldest_queued()
+            linked = sum(row.state == "linked" for row in tx.peers.all().values())
+        log.info(
+            "consumer.alive",
+            outbox=out,
+            inbox=inn,
+            linked=linked,
+            oldest_queued_s=None if oldest is None else round(now - oldest, 1),
+        )
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """End the links, take everything back. As often as one likes."""

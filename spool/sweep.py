@@ -40,7 +40,9 @@ def _expire(store: Store, host: Host, now: float) -> None:
         ended = [
             row
             for row in tx.sweepings.expired(now=now, limit=BATCH)
-            if outbox.bury(tx, row, host.name, now=now, reason="expired before it could be delivered", what="expired")
+            if outbox.bury(
+                tx, row, host.name, now=now, reason="expired before it could be delivered", what="expired"
+            )
         ]
     for row in ended:
         log.warning("message.expired", **outbox.out_keys(row, state="dead", peer=row.peer))

@@ -317,9 +317,7 @@ class InboxRows(Protocol):
     def find(self, prefix: str, *, agent: str | None = None, limit: int = 5) -> list[Incoming]:
         """Live rows, then archived ones, whose id is or begins with `prefix`."""
 
-    def open(
-        self, agent: str | None, *, unread_only: bool = False, limit: int = 1000
-    ) -> list[Incoming]:
+    def open(self, agent: str | None, *, unread_only: bool = False, limit: int = 1000) -> list[Incoming]:
         """Rows that are not done: overdue first, then by priority, then by sequence."""
 
     def answers(self, id: str, agent: str) -> list[Incoming]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from spool.states import Held
 from spool.store.base import Exists, Incoming, NewIncoming
+from spool.store.sqlite_rows import Db
 
 COLUMNS: Final = Incoming.__struct_fields__[:-1]
 _SELECT: Final = ", ".join(COLUMNS)
@@ -19,7 +19,7 @@ _LIST: Final = msgspec.json.Decoder(list[str])
 class SqliteInbox:
     """See `InboxRows`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Db) -> None:
         self._db = connection
 
     def put(self, row: NewIncoming) -> int:
@@ -87,9 +87,7 @@ class SqliteInbox:
             (prefix, agent, limit),
         )
 
-    def open(
-        self, agent: str | None, *, unread_only: bool = False, limit: int = 1000
-    ) -> list[Incoming]:
+    def open(self, agent: str | None, *, unread_only: bool = False, limit: int = 1000) -> list[Incoming]:
         return self._rows(
             "WHERE (?1 IS NULL OR agent = ?1) AND state IN ('unread', 'read')"
             " AND (state = 'unread' OR NOT ?2) ORDER BY overdue DESC, priority, seq LIMIT ?3",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
-import apsw
 import msgspec
 
 from spool.store.base import Event, Quarantined, Seen
+from spool.store.sqlite_rows import Db
 
 QUEUE: Final = "spool"
 PUSH: Final = "workers.tasks.push"
@@ -19,14 +19,14 @@ def push_task(peer: str) -> bytes:
 
     The fields are those of huey.registry.Message, in order; tests/contract holds it against Huey.
     """
-    task = (f"push:{peer}", PUSH, None, 0, 0, None, (peer,), {}, *((None,) * 6), 0)
+    task: tuple[Any, ...] = (f"push:{peer}", PUSH, None, 0, 0, None, (peer,), {}, *((None,) * 6), 0)
     return msgspec.json.encode(task)
 
 
 class SqliteLedger:
     """See `Ledger`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Db) -> None:
         self._db = connection
 
     def seen(self, sender: str, id: str) -> Seen | None:
@@ -82,9 +82,7 @@ class SqliteLedger:
         return self._db.changes() > 0
 
     def has_task(self, peer: str) -> bool:
-        found = self._db.execute(
-            "SELECT 1 FROM task WHERE queue = ? AND data = ?", (QUEUE, push_task(peer))
-        )
+        found = self._db.execute("SELECT 1 FROM task WHERE queue = ? AND data = ?", (QUEUE, push_task(peer)))
         return found.fetchone() is not None
 
     def rung(self, peer: str) -> bool:

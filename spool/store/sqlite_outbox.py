@@ -6,13 +6,13 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from spool import states
 from spool.message import Ack
 from spool.states import State
 from spool.store.base import Exists, LeasedAck, NewOutgoing, Outgoing, Parcel
+from spool.store.sqlite_rows import Db
 
 COLUMNS: Final = Outgoing.__struct_fields__[:-1]
 _SELECT: Final = ", ".join(COLUMNS)
@@ -72,7 +72,7 @@ WHERE seq = ?1"""
 class SqliteOutbox:
     """See `OutboxRows`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Db) -> None:
         self._db = connection
 
     def put(self, row: NewOutgoing) -> int:
@@ -209,7 +209,7 @@ class SqliteOutbox:
 class SqliteAcks:
     """See `AckRows`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Db) -> None:
         self._db = connection
 
     def put(self, peer: str, ack: Ack) -> None:

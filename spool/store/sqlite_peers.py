@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from spool.store.base import PeerRow
+from spool.store.sqlite_rows import Db
 
 COLUMNS: Final = PeerRow.__struct_fields__
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM peers"
@@ -18,7 +18,7 @@ _LIST: Final = msgspec.json.Decoder(list[str])
 class SqlitePeers:
     """See `PeerRows`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Db) -> None:
         self._db = connection
 
     def get(self, name: str) -> PeerRow:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import apsw
-
 from spool.store import sqlite_inbox, sqlite_outbox
 from spool.store.base import Incoming, Outgoing
+from spool.store.sqlite_rows import Db
 
 # A lease further ahead was written by a clock that has jumped since.
 LONGEST_LEASE_S: Final = 3600.0
@@ -18,7 +17,7 @@ _IN: Final = ", ".join(sqlite_inbox.COLUMNS)
 class SqliteSweepings:
     """See `Sweepings`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Db) -> None:
         self._db = connection
 
     def expired(self, *, now: float, limit: int) -> list[Outgoing]:
@@ -55,7 +54,8 @@ class SqliteSweepings:
         row = self._db.execute(
             "SELECT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_due WHERE peer = ?1"
             "  AND due IS NOT NULL AND due <= ?2 AND (lease_until <= ?2 OR lease_until > ?2 + ?3))"
-            " OR EXISTS (SELECT 1 FROM acks WHERE peer = ?1 AND (lease_until <= ?2 OR lease_until > ?2 + ?3))",
+            " OR EXISTS (SELECT 1 FROM acks WHERE peer = ?1"
+            "  AND (lease_until <= ?2 OR lease_until > ?2 + ?3))",
             (peer, now, LONGEST_LEASE_S),
         ).fetchone()
         return bool(row and row[0])

@@ -9,8 +9,18 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from spool import log
-from spool.gate import Gate
-from spool.errors import LinkError, LinkLost, NoSpoolThere, StoreError, Superseded, TimedOut, kinds
+from spool.errors import (
+    FarDiskFull,
+    LinkError,
+    LinkLost,
+    NoSpoolThere,
+    StoreError,
+    StoreFull,
+    Superseded,
+    TimedOut,
+    kinds,
+)
+from spool.gate import SILENT_S, Gate
 from spool.inbox import Arrival
 from spool.outbox import Load
 from spool.store.base import LeasedAck, Parcel
@@ -210,7 +220,8 @@ class Link:
                 case frames.Results():
                     results.append(frame)
                 case None:
-                    log.info("link.unknown_frame", peer=self._gate.peer_name, start=line[:40].decode("utf-8", "replace"))
+                    start = line[:40].decode("utf-8", "replace")
+                    log.info("link.unknown_frame", peer=self._gate.peer_name, start=start)
                 case _:
                     self._one(frame)
         if messages:
@@ -386,8 +397,8 @@ class Link:
                 self._ask_where_it_stands()
                 self._ping(echo=True)
 
-    def _ask_where_it_stands(self, **silent: float) -> None:
-        if keys := self._gate.questions(**silent):
+    def _ask_where_it_stands(self, silent_s: float = SILENT_S) -> None:
+        if keys := self._gate.questions(silent_s=silent_s):
             self._send(frames.Query(self._next_number(), keys))
 
     # -- ending -------------------------------------------------------------------------------
@@ -429,7 +440,7 @@ class Link:
 
 
 def _from_bye(kind: str, why: str, peer: str) -> LinkError:
-    cls = kinds().get(kind, LinkLost)
+    cls = FarDiskFull if kind == StoreFull.kind else kinds().get(kind, LinkLost)
     if not issubclass(cls, LinkError):
         cls = LinkLost
     return cls(f"{peer} said: {why or 'bye'}"[:500])

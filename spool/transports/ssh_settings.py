@@ -130,8 +130,9 @@ def _ask_ssh(url: SshUrl, config: Path | None) -> Mapping[str, Sequence[str]] | 
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise BadConfig(f"ssh -G {url.host}: {exc}", hint=f"try `ssh -G {url.host}` by hand") from exc
     if asked.returncode != 0:
-        problem = asked.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        raise BadConfig(f"ssh -G {url.host}: {''.join(problem)}", hint="correct ~/.ssh/config")
+        # The last line says that there was an error, the one before it says which.
+        problem = asked.stderr.decode("utf-8", "replace").strip().splitlines()[-2:]
+        raise BadConfig(f"ssh -G {url.host}: {'; '.join(problem)}", hint="correct ~/.ssh/config")
     said: dict[str, list[str]] = {}
     for line in asked.stdout.decode("utf-8", "surrogateescape").splitlines():
         word, _, value = line.partition(" ")

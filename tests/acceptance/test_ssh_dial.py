@@ -11,13 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import paramiko
 import pytest
 
-from spool.config import Peer, SshUrl
+from spool.config import Peer
 from spool.errors import (
     AuthRefused,
-    BadConfig,
     CannotResolve,
     HostKeyUnknown,
     NoSpoolThere,
@@ -25,9 +23,10 @@ from spool.errors import (
     TimedOut,
     Unreachable,
 )
-from spool.transports import ssh, ssh_settings
+from spool.transports import ssh
 from tests.proxy import FaultProxy
 from tests.sshd import Sshd, free_port, make_home, new_key, require_sshd
+from tests.waiting import soon
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -49,10 +48,7 @@ def no_threads_left() -> Iterator[None]:
     """Also a dial that failed leaves no thread behind, paramiko's handshake timer included."""
     before = set(threading.enumerate())
     yield
-    until = time.monotonic() + 3
-    while not set(threading.enumerate()) <= before:
-        assert time.monotonic() < until, threading.enumerate()
-        time.sleep(0.02)
+    assert soon(lambda: set(threading.enumerate()) <= before), threading.enumerate()
 
 
 @pytest.fixture
@@ -64,6 +60,10 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
 def peer(sshd: Sshd, **more: object) -> Peer:
     fields: dict[str, object] = {"name": "far", "url": sshd.url, "host_key": sshd.host_key, **more}
     return Peer(**fields)  # type: ignore[arg-type]  # the tests name fields that Peer has
+
+
+def through(proxy: FaultProxy, sshd: Sshd) -> Peer:
+    return peer(sshd, url=f"ssh://{sshd.user}@127.0.0.1:{proxy.port}", connect_timeout_s=0.7)
 
 
 def echoes(peer: Peer, home: Path, *, ssh_config: Path | None = None) -> bool:
@@ -83,7 +83,8 @@ def refusal(call: Callable[[], object]) -> SpoolError:
 def config(folder: Path, text: str) -> Path:
     """An ssh config in the place of the user's own, with known_hosts beside it."""
     path = folder / "ssh_config"
-    path.write_text(f"{text}\nHost *\n  UserKnownHostsFile {folder}/known_hosts\n  GlobalKnownHostsFile none\n")
+    known = f"UserKnownHostsFile {folder}/known_hosts\n GlobalKnownHostsFile none"
+    path.write_text(f"{text}\nHost *\n {known}\n")
     return path
 
 
@@ -100,7 +101,7 @@ def test_a_refused_key_is_offered_once_and_nothing_else(sshd: Sshd, home: Path) 
 
     assert isinstance(error, AuthRefused) and error.stops
     assert "peer authorize near" in error.hint and f"127.0.0.1:{sshd.port}" in error.message
-    assert 1 == sshd.logged().count("Failed publickey")
+    assert sshd.logged().count("Failed publickey") == 1
 
 
 def test_a_host_that_hangs_up_after_one_try_has_refused_too(tmp_path: Path, home: Path) -> None:
@@ -124,9 +125,9 @@ def test_failures_leave_no_noise_on_stderr(
     refusal(lambda: ssh.dial(peer(sshd), home, as_name="near"))
     with FaultProxy(sshd.port) as proxy:
         proxy.cut_after(5, "down")
-        refusal(lambda: ssh.dial(peer(sshd, url=f"ssh://127.0.0.1:{proxy.port}"), home, as_name="near"))
+        refusal(lambda: ssh.dial(through(proxy, sshd), home, as_name="near"))
 
-    assert ("", "") == capfd.readouterr()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_users_identity_comes_from_ssh_config(sshd: Sshd, tmp_path: Path) -> None:
@@ -198,7 +199,9 @@ def test_a_jump_host_that_we_do_not_know_is_not_used(sshd: Sshd, tmp_path: Path,
     assert isinstance(error, HostKeyUnknown) and f"localhost:{jump.port}" in error.message
 
 
-def test_a_jump_host_that_cannot_go_on_says_where(sshd: Sshd, tmp_path: Path, home: Path, public: str) -> None:
+def test_a_jump_host_that_cannot_go_on_says_where(
+    sshd: Sshd, tmp_path: Path, home: Path, public: str
+) -> None:
     """Without user keys the jump host gets spool's; the port behind it is closed."""
     sshd.authorize(public)
     (tmp_path / "known_hosts").write_text(sshd.known_hosts)
@@ -228,10 +231,11 @@ def test_a_closed_port_is_unreachable(home: Path) -> None:
 
 def test_a_host_that_takes_no_more_connections_is_unreachable(tmp_path: Path, home: Path) -> None:
     """MaxStartups, or a penalty: sshd hangs up before its banner. Trying later may help."""
-    with Sshd(tmp_path / "far", config="MaxStartups 1") as sshd:
-        with socket.create_connection(("127.0.0.1", sshd.port)) as first:
-            first.recv(1)
-            error = refusal(lambda: ssh.dial(peer(sshd), home, as_name="near"))
+    with contextlib.ExitStack() as stack:
+        sshd = stack.enter_context(Sshd(tmp_path / "far", config="MaxStartups 1"))
+        first = stack.enter_context(socket.create_connection(("127.0.0.1", sshd.port)))
+        first.recv(1)
+        error = refusal(lambda: ssh.dial(peer(sshd), home, as_name="near"))
 
     assert isinstance(error, Unreachable) and "MaxStartups" in error.hint and not error.stops
 
@@ -244,9 +248,10 @@ def test_a_bad_line_never_looks_like_a_refusal(
     """Wherever in the dialogue it fails: soon, and with an error that does not stop the peer."""
     sshd.authorize(ECHO + public)
     with FaultProxy(sshd.port) as proxy:
-        far = peer(sshd, url=f"ssh://{sshd.user}@127.0.0.1:{proxy.port}", connect_timeout_s=0.7)
-        ssh.dial(far, home, as_name="near").close()
+        ssh.dial(through(proxy, sshd), home, as_name="near").close()
         n_bytes = int(proxy.passed["down"] * share)
+    with FaultProxy(sshd.port) as proxy:
+        far = through(proxy, sshd)
         (proxy.cut_after if how == "cut" else proxy.stall_after)(n_bytes, "down")
         begun = time.monotonic()
         error = refusal(lambda: ssh.dial(far, home, as_name="near"))
@@ -262,9 +267,9 @@ def test_remote_command_is_run_as_it_is_written(sshd: Sshd, home: Path, public: 
     far = peer(sshd, remote_command='echo "$((40 + 2))" here; exit 3')
 
     with contextlib.closing(ssh.dial(far, home, as_name="near")) as pipe:
-        assert b"42 here\n" == pipe.receive(100)
-        assert b"" == pipe.receive(100)
-        assert 3 == pipe.exit_status()
+        assert pipe.receive(100) == b"42 here\n"
+        assert pipe.receive(100) == b""
+        assert pipe.exit_status() == 3
 
 
 def test_a_forced_command_sees_what_was_asked_for(sshd: Sshd, home: Path, public: str) -> None:
@@ -284,92 +289,16 @@ def test_a_host_without_sessions_has_no_spool(tmp_path: Path, home: Path, public
     assert isinstance(error, NoSpoolThere)
 
 
-@pytest.mark.parametrize("place", [".local/bin", ".local/share/spool/venv/bin", "on the path"])
-def test_spool_is_found_where_it_is_installed(tmp_path: Path, place: str) -> None:
-    """A shell that nobody logged in to has a short PATH."""
-    program = tmp_path / place / "spool"
-    program.parent.mkdir(parents=True)
-    program.write_text('#!/bin/sh\necho "$0" "$@"\n')
-    program.chmod(0o755)
-
-    ran = far_shell(tmp_path, ssh.remote_command("o'ne; two"))
-
-    assert f"{program} serve --peer o'ne; two\n" == ran.stdout
-    assert 0 == ran.returncode
-
-
-def test_no_spool_anywhere_says_so(tmp_path: Path) -> None:
-    """In the words and with the status that a shell uses."""
-    ran = far_shell(tmp_path, ssh.remote_command("near"))
-
-    assert (127, "", "spool: not found\n") == (ran.returncode, ran.stdout, ran.stderr)
-
-
-def test_a_proxy_command_is_left_to_ssh(tmp_path: Path) -> None:
-    """paramiko spins in it after EOF (#413); exec: can do it."""
-    path = config(tmp_path, "Host box\n ProxyCommand nc %h %p")
-
-    error = refusal(lambda: ssh_settings.route(SshUrl("box", None, None), config=path))
-
-    assert isinstance(error, BadConfig) and "exec:ssh box spool serve --peer NAME" in error.hint
-
-
-def test_the_url_wins_over_ssh_config(tmp_path: Path) -> None:
-    """User and port, where it names them."""
-    path = config(tmp_path, "Host box\n HostName box.example\n User bob\n Port 2200")
-
-    (mixed,) = ssh_settings.route(SshUrl("box", "eve", 22), config=path)
-    (plain,) = ssh_settings.route(SshUrl("box", None, None), config=path)
-
-    assert ("box.example", 22, "eve") == (mixed.hostname, mixed.port, mixed.user)
-    assert ("box.example", 2200, "bob") == (plain.hostname, plain.port, plain.user)
-
-
-def test_a_jump_hosts_own_jump_hosts_are_followed(tmp_path: Path) -> None:
-    """As `ssh -J two,three box` does: only the first of a chain goes its own way, and loops end."""
-    path = config(tmp_path, "Host two\n ProxyJump one\nHost three\n ProxyJump never\nHost box\n"
-                            " ProxyJump me@two:2222,ssh://three:33\nHost left\n ProxyJump right\n"
-                            "Host right\n ProxyJump left")
-
-    hops = ssh_settings.route(SshUrl("box", None, None), config=path)
-
-    assert ["one", "two", "three", "box"] == [hop.hostname for hop in hops]
-    assert [22, 2222, 33, 22] == [hop.port for hop in hops]
-    with pytest.raises(BadConfig, match="jump"):
-        ssh_settings.route(SshUrl("left", None, None), config=path)
-
-
-def test_without_an_ssh_program_the_url_is_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host with Python only."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    (hop,) = ssh_settings.route(SshUrl("box", None, 2200))
-
-    assert ("box", 2200, "[box]:2200") == (hop.hostname, hop.port, hop.known_as)
-    assert "known_hosts" == hop.known_hosts[0].name and hop.user
-
-
-def far_shell(home: Path, command: str) -> subprocess.CompletedProcess[str]:
-    env = {"HOME": str(home), "PATH": f"{home}/on the path:/usr/bin:/bin"}
-    return subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False)
-
-
 @contextlib.contextmanager
 def agent(where: Path, *keys: Path) -> Iterator[Path]:
     """A running ssh-agent that holds the keys."""
     require_sshd()
     running = subprocess.Popen(["ssh-agent", "-D", "-a", str(where)], stdout=subprocess.DEVNULL)
     try:
-        while not where.exists():
-            time.sleep(0.01)
+        assert soon(where.exists)
         env = {**os.environ, "SSH_AUTH_SOCK": str(where)}
         subprocess.run(["ssh-add", "-q", *map(str, keys)], env=env, check=True)
         yield where
     finally:
         running.terminate()
         running.wait(5)
-
-
-def test_paramiko_is_the_one_with_safe_defaults() -> None:
-    """CVE-2026-44405 and SHA-1 key exchange are gone from 5.1 on."""
-    assert (5, 1) <= tuple(int(part) for part in paramiko.__version__.split(".")[:2])

@@ -126,7 +126,9 @@ def test_a_host_key_alias_is_looked_up_instead(near: Near) -> None:
     assert near.connects()
 
 
-@pytest.mark.parametrize("line", ["127.0.0.1 {key}", "@cert-authority {name} {key}", "!{name},* {key}", "not a line"])
+@pytest.mark.parametrize(
+    "line", ["127.0.0.1 {key}", "@cert-authority {name} {key}", "!{name},* {key}", "{name} not a line"]
+)
 def test_a_line_that_does_not_mean_this_host_proves_nothing(near: Near, line: str) -> None:
     """Another port, an authority's key, a negated name."""
     name = f"[127.0.0.1]:{near.sshd.port}"

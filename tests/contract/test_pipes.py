@@ -19,11 +19,15 @@ from spool.transports import ssh
 from spool.transports.base import Pipe
 from tests.proxy import FaultProxy
 from tests.sshd import Sshd, make_home, processes
+from tests.waiting import Background, our_children, raised_while_closing, soon
 
 pytestmark = pytest.mark.timeout(20)
 
 MEGABYTE = os.urandom(1_000_000)
 ANYTHING = 'restrict,command="eval \\"$SSH_ORIGINAL_COMMAND\\"" '
+
+# Does not read. Not for long: sshd leaves a command running whose connection is gone.
+DEAF = ("sleep", "6")
 
 Open = Callable[..., Pipe]
 
@@ -102,7 +106,7 @@ def test_a_megabyte_goes_both_ways_at_once(open_pipe: Open) -> None:
     got = take(pipe, len(MEGABYTE))
 
     sender.join()
-    assert MEGABYTE == got
+    assert got == MEGABYTE
 
 
 def test_receive_returns_what_is_there_without_waiting_for_more(open_pipe: Open) -> None:
@@ -111,35 +115,35 @@ def test_receive_returns_what_is_there_without_waiting_for_more(open_pipe: Open)
 
     pipe.send(b"ping\n")
 
-    assert b"ping\n" == take(pipe, 5)
+    assert take(pipe, 5) == b"ping\n"
 
 
 def test_the_end_of_the_far_command_is_an_empty_receive(open_pipe: Open) -> None:
     """And stays one, however often it is asked."""
     pipe = open_pipe("echo", "bye")
 
-    assert b"bye\n" == read_all(pipe)
-    assert b"" == pipe.receive(100)
-    assert 0 == pipe.exit_status()
+    assert read_all(pipe) == b"bye\n"
+    assert pipe.receive(100) == b""
+    assert pipe.exit_status() == 0
 
 
 def test_last_words_are_the_end_of_stderr(open_pipe: Open) -> None:
     """Twenty lines at most, and nothing that a terminal would obey."""
     pipe = python(open_pipe, "for n in range(50): print('line', n, '\\033[2J', file=sys.stderr)")
 
-    assert b"" == pipe.receive(100)
+    assert pipe.receive(100) == b""
     lines = pipe.last_words().splitlines()
-    assert 20 == len(lines)
-    assert "line 49 ?[2J (exit status 0)" == lines[-1]
+    assert len(lines) == 20
+    assert lines[-1] == "line 49 ?[2J (exit status 0)"
 
 
 def test_exit_status_tells_a_command_that_is_missing(open_pipe: Open) -> None:
     """127 is how every shell says that there is no such program."""
     pipe = open_pipe("sh", "-c", "spool-is-not-here")
 
-    assert b"" == pipe.receive(100)
-    assert 127 == pipe.exit_status()
-    assert "not found" in pipe.last_words()
+    assert pipe.receive(100) == b""
+    assert pipe.exit_status() == 127
+    assert "spool-is-not-here" in pipe.last_words()
 
 
 def test_a_running_command_has_no_exit_status_and_no_words(open_pipe: Open) -> None:
@@ -147,26 +151,26 @@ def test_a_running_command_has_no_exit_status_and_no_words(open_pipe: Open) -> N
     pipe = open_pipe("cat")
 
     assert pipe.exit_status() is None
-    assert "" == pipe.last_words()
+    assert pipe.last_words() == ""
 
 
 def test_much_on_stderr_blocks_nothing(open_pipe: Open) -> None:
     """More than any buffer on the way holds, and stdout still comes."""
     pipe = python(open_pipe, "sys.stderr.write('x' * 6_000_000); print('done')")
 
-    assert b"done\n" == read_all(pipe)
+    assert read_all(pipe) == b"done\n"
 
 
 def test_close_wakes_a_waiting_receive(open_pipe: Open) -> None:
     """The thread that reads gets LinkLost, not an end it could take for the far side's."""
-    pipe = open_pipe("sleep", "60")
+    pipe = open_pipe(*DEAF)
 
     assert isinstance(raised_while_closing(pipe, lambda: pipe.receive(100)), LinkLost)
 
 
 def test_close_wakes_a_send_that_the_far_side_does_not_read(open_pipe: Open) -> None:
     """The far command sleeps; the pipe is full."""
-    pipe = open_pipe("sleep", "60")
+    pipe = open_pipe(*DEAF)
 
     assert isinstance(raised_while_closing(pipe, lambda: pipe.send(bytes(20_000_000))), LinkLost)
 
@@ -187,7 +191,7 @@ def test_a_closed_pipe_says_so(open_pipe: Open) -> None:
 def test_sending_to_a_command_that_ended_is_a_lost_link(open_pipe: Open) -> None:
     """Not a silence, and not a signal that ends us."""
     pipe = open_pipe("true")
-    assert b"" == pipe.receive(1)
+    assert pipe.receive(1) == b""
 
     with pytest.raises(LinkLost):
         for _ in range(200):
@@ -209,7 +213,7 @@ def test_close_ends_a_command_that_does_not_want_to(open_exec: Open) -> None:
 
 def test_close_wakes_receive_though_a_stranger_holds_the_pipe(open_exec: Open) -> None:
     """A grandchild in a session of its own is out of reach; it must not hold us up."""
-    pipe = open_exec(sys.executable, "-c", "import os, time\nif os.fork(): os._exit(0)\nos.setsid(); time.sleep(4)")
+    pipe = python(open_exec, "import os, time\nif os.fork(): os._exit(0)\nos.setsid(); time.sleep(4)")
 
     assert isinstance(raised_while_closing(pipe, lambda: pipe.receive(100)), LinkLost)
 
@@ -237,7 +241,7 @@ def test_a_cut_line_ends_both_directions(far: tuple[Sshd, Path], open_ssh: Open,
     with FaultProxy(far[0].port) as proxy:
         pipe = open_ssh("cat", port=proxy.port)
         proxy.cut_after(n_bytes, "down")
-        sender = Background(lambda: [pipe.send(MEGABYTE) for _ in range(30)])
+        sender = Background(lambda: pipe.send(MEGABYTE * 30))
 
         got = b""
         with pytest.raises(LinkLost):
@@ -277,41 +281,10 @@ def test_a_slow_line_changes_nothing_but_the_time(far: tuple[Sshd, Path], open_s
         assert 0.04 <= time.monotonic() - begun < 0.5
 
         sender = Background(lambda: pipe.send(MEGABYTE))
-        assert MEGABYTE == take(pipe, len(MEGABYTE))
+        assert take(pipe, len(MEGABYTE)) == MEGABYTE
         assert sender.raised() is None
-        assert 1_000_000 < proxy.passed["up"]
-        assert 1 == proxy.connections
-
-
-class Background:
-    """A call on a thread of its own; `raised` waits for it and returns what it raised."""
-
-    def __init__(self, call: Callable[[], object]) -> None:
-        self._call = call
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        time.sleep(0.2)  # so that it is inside the call
-
-    def raised(self, within_s: float = 5.0) -> BaseException | None:
-        self._thread.join(within_s)
-        assert not self._thread.is_alive(), "the call did not come back"
-        return self._error
-
-    def _run(self) -> None:
-        try:
-            self._call()
-        except BaseException as exc:
-            self._error = exc
-
-
-def raised_while_closing(pipe: Pipe, call: Callable[[], object]) -> BaseException | None:
-    """Close the pipe while `call` waits in it; it must come back within two seconds."""
-    waiting = Background(call)
-    closer = Background(pipe.close)
-    error = waiting.raised(within_s=2.0)
-    assert closer.raised() is None
-    return error
+        assert proxy.passed["up"] > 1_000_000
+        assert proxy.connections == 1
 
 
 def python(open_pipe: Open, program: str) -> Pipe:
@@ -327,16 +300,3 @@ def take(pipe: Pipe, n_bytes: int) -> bytes:
 
 def read_all(pipe: Pipe) -> bytes:
     return take(pipe, sys.maxsize)
-
-
-def our_children() -> set[int]:
-    return {pid for pid, parent, _ in processes() if parent == os.getpid()}
-
-
-def soon(is_so: Callable[[], bool], within_s: float = 3.0) -> bool:
-    until = time.monotonic() + within_s
-    while not is_so():
-        if time.monotonic() >= until:
-            return False
-        time.sleep(0.02)
-    return True

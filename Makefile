@@ -1,0 +1,48 @@
+# spool: what a newcomer and a maintainer run. `make help` lists it.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+STAMP   = $(VENV)/.ready
+
+.PHONY: help setup demo check test bench sshd clean
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## a virtual environment with spool and what its tests need
+
+$(STAMP): pyproject.toml spool/version.py
+	@$(PYTHON) -c 'import sys; sys.exit("spool needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV) || { echo "make: python3-venv is missing: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@# Without compiled files every start of the command line is several times slower.
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q $(VENV)/lib spool workers
+	@touch $@
+
+demo: $(STAMP) ## two hosts on this machine, mail both ways, states and times
+	$(BIN)/spool demo
+
+sshd: ## OpenSSH's server, which the tests log in to
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; command -v sshd >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openssh-server openssh-client >/dev/null; \
+	  else \
+	    echo "make test: OpenSSH's server is missing: install the package openssh-server (as root: apt-get install openssh-server)"; exit 1; \
+	  fi; }
+
+test: $(STAMP) sshd ## all tests, over a real sshd on loopback
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## ruff, mypy strict, the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/unit/test_layers.py
+
+bench: $(STAMP) sshd ## the figures of docs/benchmarks.md, each beside its yardstick
+	$(BIN)/python -m bench.run
+
+clean: ## remove the virtual environment
+	rm -rf $(VENV)

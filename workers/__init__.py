@@ -1,0 +1,1 @@
+"""The consumer that Huey runs: `huey_consumer workers.app.huey`."""

@@ -1,0 +1,33 @@
+"""The tasks: each points at work that stands in the store; lose any and only time is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huey import Huey
+
+from spool.running import ALIVE_S, ARCHIVE_S, Running, guarded
+from spool.sweep import EVERY_S
+from workers.every import every
+
+
+def register(huey: Huey, running: Running) -> dict[str, Any]:
+    """Give Huey the tasks of a running host; the task wrappers by name."""
+
+    @huey.task(name="push")  # type: ignore[untyped-decorator]  # huey is untyped
+    def push(peer: str) -> None:
+        running.carrier.poke()
+
+    @huey.periodic_task(every(EVERY_S), name="sweep")  # type: ignore[untyped-decorator]  # huey is untyped
+    def sweep() -> None:
+        guarded(running.sweep)
+
+    @huey.periodic_task(every(ARCHIVE_S), name="archive")  # type: ignore[untyped-decorator]  # huey is untyped
+    def archive() -> None:
+        guarded(running.archive)
+
+    @huey.periodic_task(every(ALIVE_S), name="alive")  # type: ignore[untyped-decorator]  # huey is untyped
+    def alive() -> None:
+        guarded(running.say_alive)
+
+    return {"push": push, "sweep": sweep, "archive": archive, "alive": alive}
