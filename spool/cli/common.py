@@ -1,0 +1,120 @@
+"""What all commands share: the options each takes, and how each prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from spool import home as homes
+from spool.api import Spool
+from spool.cli.text import one_line, plain
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Call:
+    """One call of spool: where its home is, who acts, and how it prints."""
+
+    def __init__(self) -> None:
+        self.home_given: str | None = None
+        self.agent: str | None = None
+        self.json = False
+
+    @property
+    def home(self) -> Path:
+        """`--home`, else `$SPOOL_HOME`, else `~/.spool`."""
+        if self.home_given:
+            return Path(self.home_given).expanduser().absolute()
+        return homes.default()
+
+    def spool(self) -> Spool:
+        """The spool of this call, closed when the command ends. Raises as `Spool`."""
+        return click.get_current_context().with_resource(Spool(self.home, agent=self.agent))
+
+    def say(self, text: str) -> None:
+        """Print text, made safe for a terminal, and flush."""
+        click.echo(plain(text))
+
+    def tell(self, value: Mapping[str, Any], text: str | None = None) -> None:
+        """Print one object as a line of JSON where asked for, else the text, if any."""
+        if self.json:
+            click.echo(json_line(value), nl=False)
+        elif text is not None:
+            self.say(text)
+
+    def warn(self, text: str) -> None:
+        """One line on stderr, the same with `--json`."""
+        click.echo(f"spool: {one_line(text)}", err=True)
+
+
+def json_line(value: Mapping[str, Any]) -> bytes:
+    """One object as a line of JSON, with the version of its form."""
+    return msgspec.json.encode({"v": 1, **value}) + b"\n"
+
+
+def _keep(attribute: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        call = ctx.find_object(Call)
+        if value and call is not None:
+            setattr(call, attribute, value)
+
+    return keep
+
+
+def home_option() -> click.Option:
+    """`--home DIR`."""
+    return click.Option(
+        ["--home"],
+        metavar="DIR",
+        expose_value=False,
+        callback=_keep("home_given"),
+        help="The spool home; $SPOOL_HOME, else ~/.spool.",
+    )
+
+
+def agent_option() -> click.Option:
+    """`--agent NAME`."""
+    return click.Option(
+        ["--agent"],
+        metavar="NAME",
+        expose_value=False,
+        callback=_keep("agent"),
+        help="Who acts; $SPOOL_AGENT, else the only one here.",
+    )
+
+
+def json_option() -> click.Option:
+    """`--json`."""
+    return click.Option(
+        ["--json"],
+        is_flag=True,
+        expose_value=False,
+        callback=_keep("json"),
+        help="One JSON object a line; errors too, on stderr.",
+    )
+
+
+COMMON: Final = (json_option, agent_option, home_option)
+
+
+def common(function: F) -> F:
+    """Give a command the options that all have, and the `Call` as its first argument."""
+    return _with(function, COMMON)
+
+
+def common_but_agent(function: F) -> F:
+    """The same for a command that has its own `--agent`."""
+    return _with(function, (json_option, home_option))
+
+
+def _with(function: F, options: tuple[Callable[[], click.Option], ...]) -> F:
+    wrapped: Any = click.pass_obj(function)
+    own = list(getattr(wrapped, "__click_params__", ()))
+    # click turns the order round: these come last in the help.
+    wrapped.__click_params__ = [*(make() for make in options), *own]
+    made: F = wrapped
+    return made

@@ -1,0 +1,60 @@
+"""How an error is told: one line on stderr, or one JSON object, and the exit code."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Any
+
+import click
+
+from spool.cli.common import json_line
+from spool.cli.text import one_line
+from spool.errors import SpoolError
+
+
+def tell(exc: Exception, *, as_json: bool) -> int:
+    """Print what went wrong and what to do; the exit code."""
+    kind, message, hint, id, code = _known(exc)
+    if as_json:
+        error = {"kind": kind, "message": one_line(message), "hint": one_line(hint), "id": id}
+        click.echo(json_line({"error": error}), err=True, nl=False)
+    else:
+        text = one_line(message)
+        if hint and hint not in text:
+            text += f"; {one_line(hint)}"
+        click.echo(f"spool: {text}", err=True)
+    if os.environ.get("SPOOL_DEBUG") == "1":
+        traceback.print_exception(exc)
+    return code
+
+
+def _known(exc: Exception) -> tuple[str, str, str, str | None, int]:
+    match exc:
+        case SpoolError():
+            return exc.kind, exc.message, exc.hint, exc.id, exc.exit_code
+        case click.UsageError():
+            return "usage", _usage(exc), _see(exc), None, 2
+        case click.ClickException():
+            return "usage", exc.format_message(), "", None, exc.exit_code
+        case OSError():
+            named = f"{exc.filename}: " if exc.filename else ""
+            return SpoolError.kind, f"{named}{exc.strerror or exc}", "SPOOL_DEBUG=1 shows where", None, 1
+    said = f"a defect in spool: {type(exc).__name__}: {exc}"
+    return "defect", said, "please report it with the traceback that SPOOL_DEBUG=1 shows", None, 1
+
+
+def _usage(exc: click.UsageError) -> str:
+    command = _command(exc)
+    return f"{command}: {exc.format_message()}" if command else exc.format_message()
+
+
+def _see(exc: click.UsageError) -> str:
+    if "did you mean" in exc.format_message().lower():
+        return ""
+    return f"see `{' '.join(['spool', _command(exc)]).strip()} --help`"
+
+
+def _command(exc: click.UsageError) -> str:
+    path: Any = exc.ctx.command_path if exc.ctx is not None else ""
+    return str(path).removeprefix("spool").strip()
