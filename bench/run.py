@@ -126,11 +126,15 @@ def _open(spool: Spool) -> int:
 def _report(figures: dict[str, float]) -> None:
     for what, value in figures.items():
         print(f"{what:<48}{value:>12,.2f}")
-    floor = 2 * figures["synced commit of one 1 KB row, p50 ms"] + figures["round trip of an exec channel, p50 ms"]
+    floor = (
+        2 * figures["synced commit of one 1 KB row, p50 ms"]
+        + figures["round trip of an exec channel, p50 ms"]
+    )
     ratios = {
         "send() / one synced commit, p50": figures["send() returns, p50 ms"]
         / figures["synced commit of one 1 KB row, p50 ms"],
-        "far disk / (two commits + a round trip), p50": figures["send to stored on the far disk, p50 ms"] / floor,
+        "far disk / (two commits + a round trip), p50": figures["send to stored on the far disk, p50 ms"]
+        / floor,
         "acknowledged / rows a second": figures["send_many of 500, acknowledged a second"]
         / figures["rows a second, batches of 500"],
         "backlog / rows a second": figures["a backlog of 20,000 drained a second"]

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import uuid_utils
 
 from spool import config as configs
-from spool import doorbell, inbox, outbox, presence
+from spool import doorbell, inbox, outbox, presence, sweep
 from spool import home as homes
 from spool.clock import Clock
 from spool.config import Config
@@ -31,11 +31,12 @@ from spool.errors import (
 from spool.message import ID, Message, format_time, load, seal
 from spool.router import Route, Router
 from spool.states import ORDER, State
-from spool.store.base import Event, Exists, Incoming, Outgoing, PeerRow, Tx
+from spool.store.base import Event, Exists, Incoming, Outgoing, PeerRow, Quarantined, Tx
 from spool.store.sqlite import SqliteStore
 
 SYSTEM: Final = Clock(time.time, time.monotonic)
 SHORTEST_PREFIX: Final = 6
+ANSWER_FOLLOWS_S: Final = 2.0
 _CITATION: Final = "if://conversation/"
 
 
@@ -198,8 +199,11 @@ class Spool:
     ) -> list[Posted]:
         """As `send_many`, and says of each its state and its next hop."""
         now = self._clock.now()
-        sealed = [self._seal(each, agent, now, allow_secrets) for each in messages]
-        routed = [(message, given, self._router().resolve(message.to)) for message, given in sealed]
+        routed: list[tuple[Message, bool, Route]] = []
+        # One by one, so that who gives the messages knows at which one it failed.
+        for each in messages:
+            message, own_id = self._seal(each, agent, now, allow_secrets)
+            routed.append((message, own_id, self._router().resolve(message.to)))
         self._refuse_low_space()
         with self.store.write(sync=True) as tx:
             posted = [self._put(tx, message, given, route, now) for message, given, route in routed]
@@ -332,7 +336,7 @@ class Spool:
         self._refuse_low_space()
         with self.store.write(sync=True) as tx:
             posted = self._put(tx, message, own_id, route, now)
-            if not keep_open:
+            if not keep_open and not row.archived:
                 inbox.finish(tx, self.config.host.name, row, now=now, outcome="done", note=None)
             if route.peer:
                 tx.ledger.ring(route.peer)
@@ -410,7 +414,9 @@ class Spool:
 
     def read(self, rows: Sequence[Incoming]) -> None:
         """These were shown whole to their agent: mark them read and tell their senders."""
-        if inbox.mark_read(self.store, self.config.host.name, rows, now=self._clock.now()):
+        # What is archived is done; its seq may be another row's by now.
+        live = [row for row in rows if not row.archived]
+        if live and inbox.mark_read(self.store, self.config.host.name, live, now=self._clock.now()):
             doorbell.ring(self.home / "run")
 
     def receive(
@@ -467,6 +473,8 @@ class Spool:
         rows = [self.received(id, agent=agent) for id in ids]
         with self.store.write(sync=True) as tx:
             for row in rows:
+                if row.archived:
+                    continue
                 inbox.finish(
                     tx, self.config.host.name, row, now=self._clock.now(), outcome=outcome, note=note
                 )
@@ -516,6 +524,33 @@ class Spool:
                 return answers[-1]
             if fresh is not None and fresh.state is State.DEAD:
                 raise BadInput(f"{row.id} is dead: {fresh.reason}", id=row.id)
+        raise WaitTimedOut(f"no answer to {row.id} within {timeout:g} s", id=row.id)
+
+    def wait_for_end(self, id: str, *, agent: str | None = None, timeout: float) -> Incoming | Outgoing:
+        """Wait for an answer to `id`, or until it is done; the answer, which stays unread, else the row.
+
+        The word that it is done often comes just before the answer that made it so.
+
+        Raises:
+            WaitTimedOut: neither in time.
+            BadInput: the message is dead, and why.
+        """
+        row = self.sent(id)
+        who = agent or row.sender
+        for _ in self._looks(timeout):
+            with self.store.read() as tx:
+                answers = tx.inbox.answers(row.id, who)
+                fresh = tx.outbox.exact(row.id, row.sender)
+            if answers:
+                return answers[-1]
+            if fresh is not None and fresh.state is State.DEAD:
+                raise BadInput(f"{row.id} is dead: {fresh.reason}", id=row.id)
+            if fresh is not None and fresh.state is State.DONE:
+                row = fresh
+                if self._clock.now() - (fresh.done_at or 0.0) > ANSWER_FOLLOWS_S:
+                    break
+        if row.state is State.DONE:
+            return row
         raise WaitTimedOut(f"no answer to {row.id} within {timeout:g} s", id=row.id)
 
     def wait_for_state(self, id: str, state: State, *, timeout: float) -> Outgoing:
@@ -585,6 +620,12 @@ class Spool:
         """How far a message got that was sent from here."""
         return self.sent(id).state
 
+    def unread(self, *, agent: str | None = None) -> int:
+        """How many messages are unread for this agent."""
+        who = self.agent(agent)
+        with self.store.read() as tx:
+            return tx.inbox.unread(who)
+
     def outbox(self, *, limit: int = 100) -> list[Outgoing]:
         """What is on its way from here: not yet done, not dead; most urgent first."""
         with self.store.read() as tx:
@@ -632,7 +673,10 @@ class Spool:
         now = self._clock.now()
         row = self.sent(id)
         with self.store.write(sync=True) as tx:
-            if not tx.outbox.revive(row.seq, now=now, expires_at=now + self.config.host.lifetime_s):
+            if row.archived or not tx.outbox.revive(
+                row.seq, now=now, expires_at=now + self.config.host.lifetime_s
+            ):
+                _refuse_archived(row)
                 raise BadInput(f"{row.id} is {row.state}, not dead", id=row.id)
             tx.ledger.event(_revived(row, now, self.config.host.name))
             if row.peer:
@@ -644,9 +688,65 @@ class Spool:
         """Remove a dead message for good; its id."""
         row = self.sent(id)
         with self.store.write(sync=True) as tx:
-            if not tx.outbox.drop(row.seq):
+            if row.archived or not tx.outbox.drop(row.seq):
+                _refuse_archived(row)
                 raise BadInput(f"{row.id} is {row.state}, not dead", id=row.id)
         return row.id
+
+    def quarantined(self, n: int | None = None) -> list[Quarantined]:
+        """What could not be read or trusted, oldest first, or one of it. Raises NotFound."""
+        with self.store.read() as tx:
+            found = tx.ledger.quarantined(n)
+        if n is not None and not found:
+            raise NotFound(f"nothing has number {n} in the quarantine", hint="`spool quarantine list`")
+        return found
+
+    def drop_quarantined(self, n: int) -> None:
+        """Remove one for good. Raises NotFound."""
+        with self.store.write(sync=True) as tx:
+            if not tx.ledger.drop_quarantined(n):
+                raise NotFound(f"nothing has number {n} in the quarantine", hint="`spool quarantine list`")
+
+    # -- the past, and the peers --------------------------------------------------------------
+
+    def archived(self, *, limit: int = 20) -> list[Outgoing | Incoming]:
+        """The newest of what is past; `limit` of what was sent and as many of what came."""
+        with self.store.read() as tx:
+            return tx.sweepings.archived(limit=limit)
+
+    def archive(self, *, older_than_s: float | None = None) -> int:
+        """Move what ended long enough ago to the archive now; how many messages moved."""
+        now = self._clock.now()
+        return sweep.archive(self.store, self.config.host, now=now, older_than_s=older_than_s)
+
+    def resume_peer(self, name: str) -> bool:
+        """Let a peer be dialled again at once; False where its link is up or dialled. Raises UnknownPeer."""
+        row = self.peer_row(name)
+        held = row.holder is not None and presence.lives(self.home / "run", row.holder)
+        if row.state in ("linked", "dialling") and held:
+            return False
+        with self.store.write(sync=True) as tx:
+            tx.peers.update(
+                name, state="waiting", failures=0, retry_at=None, error_kind=None, error=None, holder=None
+            )
+            tx.ledger.ring(name)
+        doorbell.ring(self.home / "run")
+        return True
+
+    def forget_peer(self, name: str) -> list[str]:
+        """Forget a peer that left the config; what waits for it dies with the reason. The ids of that."""
+        now = self._clock.now()
+        buried: list[str] = []
+        with self.store.write(sync=True) as tx:
+            for row in tx.outbox.pending(limit=-1, states=(State.QUEUED, State.SENT), peer=name):
+                if row.due is not None and outbox.bury(
+                    tx, row, self.config.host.name, now=now, reason=f"peer {name} was removed"
+                ):
+                    buried.append(row.id)
+            tx.ledger.rung(name)
+            tx.peers.forget(name)
+        doorbell.ring(self.home / "run")
+        return buried
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -714,6 +814,13 @@ def ago(seconds: float) -> str:
         if seconds >= 2 * size or (unit != "min" and seconds >= size):
             return f"{seconds / size:.0f} {unit}"
     return f"{max(0.0, seconds):.0f} s"
+
+
+def _refuse_archived(row: Outgoing) -> None:
+    if row.archived:
+        raise BadInput(
+            f"{row.id} is {row.state} and in the archive", hint="send it again as a new message", id=row.id
+        )
 
 
 def _revived(row: Outgoing, now: float, host: str) -> Event:

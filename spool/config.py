@@ -123,7 +123,15 @@ def parse(text: str, *, where: str = FILE) -> Config:
         problem = _AT.sub("", str(exc)).replace("Object contains unknown field", "unknown key")
         raise BadConfig(f"{where}: {place}{problem}", hint="correct or remove that key") from exc
     peers = {name: msgspec.structs.replace(peer, name=name) for name, peer in read.peers.items()}
-    config = Config(read.host, peers)
+    return check(Config(read.host, peers), where=where)
+
+
+def check(config: Config, *, where: str = FILE) -> Config:
+    """Return the config if it does not contradict itself.
+
+    Raises:
+        BadConfig: the first thing that is wrong.
+    """
     for problem in _problems(config):
         raise BadConfig(f"{where}: {problem}")
     return config

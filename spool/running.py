@@ -19,7 +19,7 @@ from spool.errors import BadConfig, LinkError, StoreError, StoreNewer
 from spool.presence import Presence
 from spool.settings import Settings
 from spool.store.sqlite import SqliteStore
-from spool.transports.base import Pipe
+from spool.transports.base import Dial, Pipe
 from spool.version import VERSION
 
 SYSTEM: Final = Clock(time.time, time.monotonic)
@@ -39,8 +39,8 @@ def dial(peer: Peer, home: Path, *, as_name: str) -> Pipe:
     module = TRANSPORTS.get(peer.scheme)
     if module is None:
         raise BadConfig(f"[peers.{peer.name}] url: no transport for {peer.scheme!r}")
-    opened: Pipe = importlib.import_module(module).dial(peer, home, as_name=as_name)
-    return opened
+    opener: Dial = importlib.import_module(module).dial
+    return opener(peer, home, as_name=as_name)
 
 
 class Running:

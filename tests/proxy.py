@@ -42,6 +42,7 @@ class FaultProxy:
         self._target_port = target_port
         self._listener: socket.socket | None = None
         self._flows: list[_Flow] = []
+        self._stranded: list[_Flow] = []
         self._dying: list[tuple[float, tuple[socket.socket, socket.socket]]] = []
         self._stalled = False
         self._stall_next = False  # what happens when nothing is left: a stall, or else a cut
@@ -66,7 +67,7 @@ class FaultProxy:
         self._ring()
         self._thread.join(5)
         self.refuse()
-        for flow in self._flows:
+        for flow in (*self._flows, *self._stranded):
             flow.source.close()
         for _, pair in self._dying:
             _close(pair)
@@ -82,6 +83,13 @@ class FaultProxy:
         """Deliver again, what was held first."""
         with self._lock:
             self._stalled = False
+        self._ring()
+
+    def strand(self) -> None:
+        """Deliver nothing more on the connections that stand, as a router that forgot them; new ones go on."""
+        with self._lock:
+            self._stranded += self._flows
+            self._flows = []
         self._ring()
 
     def cut_after(self, n_bytes: int, direction: Direction) -> None:

@@ -123,6 +123,12 @@ class Group(click.Group):
         super().__init__(*args, **more)
         self.params.extend(make() for make in COMMON)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's; a group alone says what it has."""
+        if not args and not self.invoke_without_command:
+            raise click.UsageError(f"which of {', '.join(self.list_commands(ctx))}?", ctx)
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -184,7 +190,6 @@ class Root(Group):
 
     def _run(self, words: list[str], extra: Mapping[str, Any]) -> int:
         call = Call()
-        call.json = "--json" in words[: words.index("--") if "--" in words else None]
         try:
             with self.make_context("spool", list(words), obj=call, **extra) as ctx:
                 self.invoke(ctx)
@@ -202,13 +207,16 @@ class Root(Group):
                 _forget_stdout()
                 return 0
             return failing.tell(exc, as_json=call.json)
+        except click.UsageError as exc:
+            # The options may not have been read as far as --json.
+            plain_words = words[: words.index("--")] if "--" in words else words
+            return failing.tell(exc, as_json=call.json or "--json" in plain_words)
         except Exception as exc:  # the last door: told in one line, the traceback on demand
             return failing.tell(exc, as_json=call.json)
 
 
-def _print_help(ctx: click.Context | None = None) -> None:
-    here = click.get_current_context()
-    if here.invoked_subcommand is None:
+def _print_help() -> None:
+    if click.get_current_context().invoked_subcommand is None:
         click.echo(HELP)
 
 

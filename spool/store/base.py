@@ -231,7 +231,8 @@ class OutboxRows(Protocol):
     def lease(self, peer: str, *, generation: int, now: float, until: float, limit: int) -> list[Parcel]:
         """Lease what is due for a peer, most urgent first; empty where the generation has moved on.
 
-        A lease that ran out, or one further ahead than `until` (a clock that jumped), is free.
+        A lease that ran out, one of another generation (its link is gone or goes), or one further
+        ahead than an hour (a clock that jumped) is free.
         """
 
     def release(self, parcels: Iterable[Parcel]) -> None:
@@ -281,6 +282,9 @@ class OutboxRows(Protocol):
     def oldest_queued(self) -> float | None:
         """When the oldest row still to be carried was queued."""
 
+    def late(self, *, now: float) -> int:
+        """How many rows that are not done or dead have no answer past their deadline."""
+
     def answered(self, id: str, sender: str) -> None:
         """An answer to this message came."""
 
@@ -326,8 +330,14 @@ class InboxRows(Protocol):
     def counts(self) -> dict[str, int]:
         """Live rows by state."""
 
+    def unread(self, agent: str) -> int:
+        """How many rows are unread for an agent."""
+
     def oldest_unread(self) -> float | None:
         """When the oldest unread row came."""
+
+    def late(self, *, now: float) -> int:
+        """How many rows that are not done have no answer past their deadline."""
 
 
 class AckRows(Protocol):
@@ -337,7 +347,7 @@ class AckRows(Protocol):
         """Add an ack for a peer; the same one again is nothing new."""
 
     def lease(self, peer: str, *, generation: int, now: float, until: float, limit: int) -> list[LeasedAck]:
-        """Lease acks for a peer, oldest first."""
+        """Lease acks for a peer, oldest first; the rules are those of `OutboxRows.lease`."""
 
     def release(self, acks: Iterable[LeasedAck]) -> None:
         """Give leases back."""
@@ -422,6 +432,9 @@ class Ledger(Protocol):
 
     def quarantined(self, n: int | None = None) -> list[Quarantined]:
         """All of the quarantine, oldest first, or one of it."""
+
+    def count_quarantined(self) -> int:
+        """How much is in the quarantine."""
 
     def drop_quarantined(self, n: int) -> bool:
         """Remove one; False where there is none."""

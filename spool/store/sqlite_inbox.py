@@ -101,6 +101,20 @@ class SqliteInbox:
     def counts(self) -> dict[str, int]:
         return dict(self._db.execute("SELECT state, count(*) FROM inbox GROUP BY state").fetchall())
 
+    def unread(self, agent: str) -> int:
+        row = self._db.execute(
+            "SELECT count(*) FROM inbox WHERE agent = ? AND state = 'unread'", (agent,)
+        ).fetchone()
+        return int(row[0])
+
+    def late(self, *, now: float) -> int:
+        row = self._db.execute(
+            "SELECT count(*) FROM inbox WHERE deadline_at <= ? AND answered = 0"
+            " AND state IN ('unread', 'read')",
+            (now,),
+        ).fetchone()
+        return int(row[0])
+
     def oldest_unread(self) -> float | None:
         row = self._db.execute("SELECT min(received_at) FROM inbox WHERE state = 'unread'").fetchone()
         return row[0] if row else None

@@ -70,6 +70,10 @@ class SqliteLedger:
         ).fetchall()
         return [Quarantined(*row) for row in rows]
 
+    def count_quarantined(self) -> int:
+        row = self._db.execute("SELECT count(*) FROM quarantine").fetchone()
+        return int(row[0])
+
     def drop_quarantined(self, n: int) -> bool:
         self._db.execute("DELETE FROM quarantine WHERE n = ?", (n,))
         return self._db.changes() > 0

@@ -20,6 +20,10 @@ _HOPS: Final = COLUMNS.index("hops")
 _FILLED: Final = COLUMNS.index("filled")
 _LIST: Final = msgspec.json.Decoder(list[str])
 
+# A lease carries the generation of its link, above a random part: what an older link held is free
+# as soon as a newer one is up, and its late word names a lease that is no more.
+_RANDOM_BITS: Final = 32
+
 _NEW: Final = """
 INSERT INTO outbox (id, sender, recipient, peer, origin, type, priority, queued_at, expires_at,
     deadline_at, hops, re, thread, filled, digest, raw, class, place, state, due)
@@ -31,7 +35,8 @@ _LEASE: Final = """
 UPDATE outbox SET lease = ?1, lease_until = ?2, attempts = attempts + 1
 WHERE seq IN (
     SELECT seq FROM outbox INDEXED BY outbox_due
-    WHERE peer = ?3 AND due IS NOT NULL AND due <= ?4 AND (lease_until <= ?4 OR lease_until > ?4 + 3600)
+    WHERE peer = ?3 AND due IS NOT NULL AND due <= ?4
+      AND (lease_until <= ?4 OR lease_until > ?4 + 3600 OR lease >> 32 <> ?6)
     ORDER BY class, place LIMIT ?5)
   AND (SELECT generation FROM peers WHERE name = ?3) = ?6
 RETURNING class, place, seq, lease, id, sender, recipient, origin, type, priority, attempts, queued_at,
@@ -88,7 +93,7 @@ class SqliteOutbox:
         return seq
 
     def lease(self, peer: str, *, generation: int, now: float, until: float, limit: int) -> list[Parcel]:
-        token = secrets.randbits(62)
+        token = _token(generation)
         rows = self._db.execute(_LEASE, (token, until, peer, now, limit, generation)).fetchall()
         rows.sort()
         return [Parcel(*row[2:]) for row in rows]
@@ -186,6 +191,14 @@ class SqliteOutbox:
         row = self._db.execute("SELECT min(queued_at) FROM outbox WHERE due IS NOT NULL").fetchone()
         return row[0] if row else None
 
+    def late(self, *, now: float) -> int:
+        row = self._db.execute(
+            "SELECT count(*) FROM outbox WHERE deadline_at <= ? AND answered = 0"
+            " AND state NOT IN ('done', 'dead')",
+            (now,),
+        ).fetchone()
+        return int(row[0])
+
     def answered(self, id: str, sender: str) -> None:
         self._db.execute("UPDATE outbox SET answered = 1 WHERE id = ? AND sender = ?", (id, sender))
         if self._db.changes() == 0:
@@ -220,10 +233,11 @@ class SqliteAcks:
         )
 
     def lease(self, peer: str, *, generation: int, now: float, until: float, limit: int) -> list[LeasedAck]:
-        token = secrets.randbits(62)
+        token = _token(generation)
         rows = self._db.execute(
             "UPDATE acks SET lease = ?1, lease_until = ?2 WHERE seq IN ("
-            " SELECT seq FROM acks WHERE peer = ?3 AND (lease_until <= ?4 OR lease_until > ?4 + 3600)"
+            " SELECT seq FROM acks WHERE peer = ?3"
+            " AND (lease_until <= ?4 OR lease_until > ?4 + 3600 OR lease >> 32 <> ?6)"
             " ORDER BY seq LIMIT ?5) AND (SELECT generation FROM peers WHERE name = ?3) = ?6"
             " RETURNING seq, sender, recipient, re, status, at, host, outcome, note",
             (token, until, peer, now, limit, generation),
@@ -258,6 +272,10 @@ class SqliteAcks:
 
     def waiting(self) -> dict[str, int]:
         return dict(self._db.execute("SELECT peer, count(*) FROM acks GROUP BY peer").fetchall())
+
+
+def _token(generation: int) -> int:
+    return generation << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
 
 
 def outgoing(row: Sequence[Any], *, archived: bool = False) -> Outgoing:

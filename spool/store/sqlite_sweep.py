@@ -51,11 +51,14 @@ class SqliteSweepings:
         return self._db.changes()
 
     def due(self, peer: str, *, now: float) -> bool:
+        free = (
+            "(lease_until <= ?2 OR lease_until > ?2 + ?3"
+            " OR lease >> 32 <> (SELECT generation FROM peers WHERE name = ?1))"
+        )
         row = self._db.execute(
             "SELECT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_due WHERE peer = ?1"
-            "  AND due IS NOT NULL AND due <= ?2 AND (lease_until <= ?2 OR lease_until > ?2 + ?3))"
-            " OR EXISTS (SELECT 1 FROM acks WHERE peer = ?1"
-            "  AND (lease_until <= ?2 OR lease_until > ?2 + ?3))",
+            f"  AND due IS NOT NULL AND due <= ?2 AND {free})"
+            f" OR EXISTS (SELECT 1 FROM acks WHERE peer = ?1 AND {free})",
             (peer, now, LONGEST_LEASE_S),
         ).fetchone()
         return bool(row and row[0])

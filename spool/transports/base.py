@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -78,8 +77,16 @@ class Pipe(Protocol):
         """The far command's exit status once it ended, None while it runs or if it is unknown."""
 
 
-Dial = Callable[[Peer, Path], Pipe]
-"""Open a pipe to a peer; the path is this host's home (its key lies there).
+class Dial(Protocol):
+    """What each transport's module has under the name `dial`."""
 
-Raises LinkError of a known kind. Blocks for at most the peer's `connect_timeout_s` a step.
-"""
+    def __call__(self, peer: Peer, home: Path, *, as_name: str) -> Pipe:
+        """Open a pipe to a peer.
+
+        Args:
+            home: this host's home; its key lies there.
+            as_name: the name under which the far side knows this host.
+
+        Raises:
+            LinkError: of a known kind. Each step takes at most the peer's `connect_timeout_s`.
+        """

@@ -391,7 +391,7 @@ class Link:
                 raise Superseded(f"a newer link to {self._gate.peer_name} took over")
             if now - held >= HOLD_EVERY_S:
                 held = now
-                self._gate.hold(heard=True)
+                self._gate.hold(heard=now - self._heard_at < HOLD_EVERY_S)
             if now - asked >= ASK_EVERY_S:
                 asked = now
                 self._ask_where_it_stands()

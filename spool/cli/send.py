@@ -1,0 +1,229 @@
+"""`spool send` and `spool reply`: messages on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeVar
+
+import click
+
+from spool import views
+from spool.api import Posted, Spool
+from spool.cli import drafts
+from spool.cli.common import Call, common
+from spool.cli.kinds import DEADLINE, JSON_PAIR, LENGTH, PAIR, PRIORITY
+from spool.errors import SecretFound
+from spool.message import FIELDS
+from spool.states import State
+
+F = TypeVar("F", bound=Callable[..., Any])
+WAIT_S: Final = 100.0
+# The option that sets a field which --field refuses.
+_OPTIONS: Final = {
+    "from": "use --agent",
+    "to": "name the agent before the options",
+    "requires_response": "use --requires-response",
+    "timestamp": "spool writes it; a message with its own goes with --message",
+    "citation": "spool writes it; a message with its own goes with --message",
+}
+
+
+class Content(NamedTuple):
+    """What a message says, as the options gave it."""
+
+    subject: str | None
+    body: str | None
+    body_file: str | None
+    type: str | None
+    priority: str | None
+    deadline: str | None
+    expires: str | None
+    requires_response: bool
+    context: tuple[tuple[str, str], ...]
+    context_json: tuple[tuple[str, Any], ...]
+    field: tuple[tuple[str, str], ...]
+    id: str | None
+
+    def draft(self) -> dict[str, Any]:
+        """JSON names and values; standard input is read where it was asked for.
+
+        Raises:
+            click.UsageError: two bodies, or a field that has an option of its own.
+        """
+        for name, _ in self.field:
+            if name in FIELDS:
+                raise click.UsageError(f"--field {name}: {_OPTIONS.get(name, f'use --{name}')}")
+        context = {**dict(self.context), **dict(self.context_json)}
+        given = {
+            **dict(self.field),
+            "id": self.id,
+            "subject": self.subject,
+            "body": drafts.body_of(self.body, self.body_file),
+            "type": self.type,
+            "priority": self.priority,
+            "deadline": self.deadline,
+            "expires": self.expires,
+            "requires_response": self.requires_response or None,
+            "context": context or None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+_CONTENT: Final = (
+    click.option("-s", "--subject", metavar="TEXT", help="One line on what it is about."),
+    click.option("-b", "--body", metavar="TEXT", help="The text; - reads it from standard input."),
+    click.option("--body-file", metavar="FILE", help="A file with the text; - is standard input."),
+    click.option("--type", metavar="TYPE", help="question, blocker, status-update, deploy-ready, …"),
+    click.option("--priority", type=PRIORITY, help="P0 goes first; P2 where not given."),
+    click.option("--deadline", type=DEADLINE, help="When an answer is wanted: RFC 3339, or 30m, 2h, 1d."),
+    click.option("--expires", type=DEADLINE, help="When it is not worth delivering any more."),
+    click.option("--requires-response", is_flag=True, help="Say that an answer is wanted."),
+    click.option("--context", type=PAIR, multiple=True, metavar="K=V", help="Into `context`, as text."),
+    click.option("--context-json", type=JSON_PAIR, multiple=True, metavar="K=JSON", help="The same, as JSON."),
+    click.option("--field", type=PAIR, multiple=True, metavar="K=V", help="A field of your own."),
+    click.option("--id", metavar="ID", help="Your own id: the same call again sends nothing twice."),
+    click.option("--allow-secrets", is_flag=True, hidden=True),
+)
+
+
+def content_options(function: F) -> F:
+    """The options that say what a message says."""
+    for option in reversed(_CONTENT):
+        function = option(function)
+    return function
+
+
+def _content(options: dict[str, Any]) -> Content:
+    return Content(**{name: options[name] for name in Content._fields})
+
+
+@click.command()
+@common
+@click.argument("to", required=False)
+@content_options
+@click.option("--re", metavar="ID", help="The message this one answers.")
+@click.option("--thread", metavar="ID", help="The thread it belongs to.")
+@click.option("--message", metavar="FILE", help="Send FILE: one JSON object, or one a line; - is stdin.")
+@click.option(
+    "--wait-for",
+    type=click.Choice(["received", "read", "answer", "done"]),
+    help="Wait until it is that far; exit 3 if not in time.",
+)
+@click.option("--timeout", type=LENGTH, default=WAIT_S, help="How long to wait; 100 s where not given.")
+def send(
+    call: Call,
+    to: str | None,
+    re: str | None,
+    thread: str | None,
+    message: str | None,
+    wait_for: str | None,
+    timeout: float,
+    allow_secrets: bool,
+    **options: Any,
+) -> None:
+    """Queue a message for an agent. Its id is printed once it is on the disk.
+
+    TO is an agent, or agent@host. The message is delivered when its host can be
+    reached; a warning on stderr says when that may take long.
+
+    \b
+    Examples:
+      spool send builder -s "Run the tests" -b "On main, please."
+      git diff | spool send reviewer -s "Look at this" -b -
+      spool send ops@cloud -s "Disk full" --priority P0 --deadline 30m \\
+        --context host=web1 --context-json used_percent=98
+      spool send builder -s "Ready?" --wait-for answer --timeout 60
+      spool send --message letters.ndjson
+    """
+    content = _content(options)
+    spool = call.spool()
+    if message is not None:
+        if to is not None or re is not None or thread is not None or any(content):
+            raise click.UsageError("--message takes the whole message from the file: leave TO and the rest out")
+        found = drafts.from_file(message)
+        posted = found.post(spool, _allowed(spool, found.texts(), asked=allow_secrets))
+        _print(call, spool, posted)
+    else:
+        if to is None:
+            raise click.UsageError("TO is missing: who is it for?")
+        more = {"to": to, "re": re, "thread": thread}
+        draft = content.draft() | {name: value for name, value in more.items() if value is not None}
+        allow = _allowed(spool, drafts.texts_of(draft), asked=allow_secrets)
+        posted = spool.post([draft], allow_secrets=allow)
+        _print(call, spool, posted)
+    if wait_for is not None:
+        _wait(call, spool, posted, wait_for, timeout)
+
+
+@click.command()
+@common
+@click.argument("id")
+@content_options
+@click.option("--keep-open", is_flag=True, help="Answer, and leave the message open.")
+def reply(call: Call, id: str, keep_open: bool, allow_secrets: bool, **options: Any) -> None:
+    """Answer a message in its thread; what is answered is done.
+
+    ID may be shortened to six characters or more. The answer goes to the host that
+    the message came from. Prints the answer's id.
+
+    \b
+    Examples:
+      spool reply msg-0199c2 -b "All 15 passed."
+      spool reply msg-0199c2 --body-file report.md --keep-open
+    """
+    answered, options["id"] = id, options["id"]
+    draft = _content(options).draft()
+    if "body" not in draft:
+        raise click.UsageError("say what you answer: -b TEXT, -b -, or --body-file FILE")
+    spool = call.spool()
+    allow = _allowed(spool, drafts.texts_of(draft), asked=allow_secrets)
+    posted = spool.post_reply(answered, keep_open=keep_open, allow_secrets=allow, **draft)
+    _print(call, spool, [posted])
+
+
+def _print(call: Call, spool: Spool, posted: list[Posted]) -> None:
+    warned: set[str] = set()
+    for each in posted:
+        view = views.posted(spool, each)
+        call.tell(view, each.id)
+        for warning in view["warnings"]:
+            if warning not in warned and not call.json:
+                call.warn(f"warning: {warning}")
+            warned.add(warning)
+
+
+def _wait(call: Call, spool: Spool, posted: list[Posted], what: str, timeout: float) -> None:
+    for each in posted:
+        if what == "answer":
+            from spool.cli.read import print_rows
+
+            answer = spool.wait_for_answer(each.id, timeout=timeout)
+            print_rows(call, spool, [answer])
+            continue
+        row = spool.wait_for_state(each.id, State(what), timeout=timeout)
+        call.tell({"id": row.id, "state": str(row.state)})
+        if not call.json:
+            call.warn(f"{row.id} is {row.state}")
+
+
+def _allowed(spool: Spool, texts: list[str], *, asked: bool) -> bool:
+    """Whether what looks like a credential may go all the same; a person or the config says so."""
+    if not asked:
+        return False
+    from spool import log, secret_rules
+    from spool.version import VERSION
+
+    hits = [hit for text in texts if (hit := secret_rules.find(text)) is not None]
+    if not hits:
+        return False
+    rules = ", ".join(sorted({hit.rule for hit in hits}))
+    at_terminal = click.get_text_stream("stdin").isatty() and click.get_text_stream("stderr").isatty()
+    if at_terminal:
+        if not click.confirm(f"This looks like a credential ({rules}). Send it all the same?", err=True):
+            raise SecretFound(f"message: looks like a credential (rule {rules}); not sent", hint="take it out")
+    elif spool.config.host.secrets != "ask":
+        return False
+    log.configure(spool.home, role="cli", host=spool.config.host.name, version=VERSION, stderr=False)
+    for rule in sorted({hit.rule for hit in hits}):
+        log.warning("message.secret_allowed", rule=rule)
+    return True

@@ -1,0 +1,307 @@
+"""What the doors print: rows of a spool as plain dicts, in the JSON shapes that scripts rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from spool import presence, settings, sweep
+from spool.api import Posted, Spool, ago
+from spool.config import Peer
+from spool.errors import UnknownPeer
+from spool.message import format_time
+from spool.presence import Process
+from spool.states import Held, State
+from spool.store.base import Event, Incoming, Outgoing, PeerRow, Quarantined
+from spool.version import VERSION
+
+HEADERS: Final = (
+    "id",
+    "timestamp",
+    "from",
+    "to",
+    "priority",
+    "type",
+    "subject",
+    "citation",
+    "requires_response",
+    "deadline",
+    "re",
+    "thread",
+    "expires",
+)
+MAX_AGE_S: Final = 900.0
+SWEPT_S: Final = 60.0
+_PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_RANK: Final = {State.QUEUED: 0, State.SENT: 1, State.RECEIVED: 2, State.READ: 3, State.DONE: 4}
+
+
+def when(seconds: float | None) -> str | None:
+    """Seconds since the epoch as RFC 3339, None where there is no time."""
+    return None if seconds is None else format_time(seconds)
+
+
+# -- messages ---------------------------------------------------------------------------------
+
+
+def letter(row: Incoming | Outgoing, *, now: float, full: bool = False) -> dict[str, Any]:
+    """A message's headers and how it stands; with `full` the message whole under `message`."""
+    parts = {name: value for name, value in _PARTS.decode(row.raw).items() if bytes(value) != b"null"}
+    view: dict[str, Any] = {name: msgspec.json.decode(parts[name]) for name in HEADERS if name in parts}
+    view |= {
+        "state": str(row.state),
+        "bytes": len(row.raw),
+        "overdue": is_overdue(row, now),
+        "received_at": when(row.received_at),
+        "peer": row.peer or None,
+    }
+    if isinstance(row, Outgoing):
+        view |= {
+            "queued_at": when(row.queued_at),
+            "attempts": row.attempts,
+            "far_host": row.far_host,
+            "reason": row.reason,
+        }
+    if row.outcome is not None:
+        view |= {"outcome": row.outcome, "note": row.note}
+    if full:
+        # Line breaks stand only between the values of valid JSON: one object stays one line.
+        view["message"] = msgspec.Raw(row.raw.replace(b"\r", b" ").replace(b"\n", b" "))
+    return view
+
+
+def is_overdue(row: Incoming | Outgoing, now: float) -> bool:
+    """Whether an answer was wanted by now and there is none."""
+    ended = row.state in (State.DONE, State.DEAD, Held.DONE, Held.DEAD)
+    return row.deadline_at is not None and row.deadline_at <= now and not row.answered and not ended
+
+
+def posted(spool: Spool, sent: Posted) -> dict[str, Any]:
+    """What `send` says of a message it took."""
+    try:
+        carrier, warnings = spool.outlook(sent.peer)
+    except UnknownPeer:
+        # It is stored: an answer goes back to where the question came from, peer or no peer.
+        carrier, warnings = "none", [f"{sent.peer} is no peer any more: `spool peer add {sent.peer} URL`"]
+    return {
+        "id": sent.id,
+        "state": str(sent.state),
+        "to": sent.to,
+        "peer": sent.peer or None,
+        "carrier": carrier,
+        "warnings": warnings,
+    }
+
+
+def quarantined(found: Quarantined, *, full: bool = False) -> dict[str, Any]:
+    """One of the quarantine; with `full` its bytes, as text where they are text."""
+    view: dict[str, Any] = {
+        "n": found.n,
+        "at": when(found.at),
+        "peer": found.peer,
+        "name": found.name,
+        "reason": found.reason,
+        "bytes": len(found.raw),
+    }
+    if full:
+        try:
+            view["text"] = found.raw.decode("utf-8")
+        except UnicodeDecodeError:
+            view["base64"] = found.raw
+    return view
+
+
+# -- one message's history --------------------------------------------------------------------
+
+
+def trace(spool: Spool, id: str) -> dict[str, Any]:
+    """One message's history in the order of cause. Raises NotFound, AmbiguousId."""
+    sent, received = spool.find(id)
+    row = sent or received
+    assert row is not None
+    with spool.store.read() as tx:
+        told = tx.ledger.events(row.id, row.sender)
+    here = spool.config.host.name
+    milestones = _sent_milestones(sent, here) if sent is not None else _held_milestones(received, here)
+    return {"id": row.id, "state": str(row.state), "events": list(_woven(milestones, told))}
+
+
+def _sent_milestones(row: Outgoing, here: str) -> list[dict[str, Any]]:
+    """The steps of a message that goes out, each with the word of the host where it happened."""
+    came = f"from {row.origin}, " if row.origin is not None else ""
+    steps = [_event(row.queued_at, here, State.QUEUED, row.peer, None, f"{came}to {row.recipient}")]
+    if row.sent_at is not None and row.peer:
+        steps.append(_event(row.sent_at, here, State.SENT, row.peer, row.attempts or None, None))
+    ending = " ".join(filter(None, [row.outcome, f"({row.note})" if row.note else None])) or None
+    for state, known, there, more in (
+        (State.RECEIVED, row.received_at, row.received_there, None),
+        (State.READ, row.read_at, row.read_there, None),
+        (State.DONE, row.done_at, row.done_there, ending),
+    ):
+        if known is None:
+            continue
+        if there is None:
+            detail = "; ".join(filter(None, [more, None if row.peer == "" else "no time was told for this"]))
+            steps.append(_event(known, here, state, row.peer, None, detail))
+            continue
+        seen = "" if row.peer == "" else f"known here {when(known)}"
+        steps.append(
+            _event(there, row.far_host or row.peer, state, row.peer, None, "; ".join(filter(None, [more, seen])))
+        )
+    return steps
+
+
+def _held_milestones(row: Incoming | None, here: str) -> list[dict[str, Any]]:
+    """The steps of a message that came, as this host saw them."""
+    assert row is not None
+    way = f"from {row.sender}" + (f" by way of {', '.join(row.hops)}" if row.hops else "")
+    steps = [_event(row.received_at, here, State.RECEIVED, row.peer, None, f"{way}, for {row.agent}")]
+    if row.read_at is not None:
+        steps.append(_event(row.read_at, here, State.READ, row.peer, row.attempts or None, None))
+    if row.done_at is not None:
+        ending = " ".join(filter(None, [row.outcome, f"({row.note})" if row.note else None]))
+        steps.append(_event(row.done_at, here, State.DONE, row.peer, None, ending))
+    return steps
+
+
+def _woven(milestones: list[dict[str, Any]], told: list[Event]) -> Iterator[dict[str, Any]]:
+    """Milestones and events in order of cause: an event comes after the state it happened in.
+
+    A revival takes `sent` back, so that one can only have come after the last of them.
+    """
+    waiting = list(milestones)
+    revived = max((at for at, event in enumerate(told) if event.what == "retried"), default=-1)
+    for at, event in enumerate(told):
+        rank = _RANK.get(State(event.state), -1)
+        while waiting and _RANK[State(waiting[0]["state"])] <= rank:
+            if waiting[0]["state"] == State.SENT and at < revived:
+                break
+            yield waiting.pop(0)
+        yield _told(event)
+    yield from waiting
+
+
+def _told(event: Event) -> dict[str, Any]:
+    state = {"retried": State.QUEUED, "deferred": State(event.state)}.get(event.what, State.DEAD)
+    detail = f"{event.what}: {event.detail}" if event.detail else event.what
+    return _event(event.at, event.host, state, event.peer, event.attempt, detail)
+
+
+def _event(
+    at: float, host: str | None, state: str, peer: str | None, attempt: int | None, detail: str | None
+) -> dict[str, Any]:
+    return {
+        "at": when(at),
+        "host": host,
+        "state": str(state),
+        "peer": peer or None,
+        "attempt": attempt,
+        "detail": detail or None,
+    }
+
+
+# -- the host ---------------------------------------------------------------------------------
+
+
+def status(spool: Spool, *, now: float) -> dict[str, Any]:
+    """What runs here, what waits, and how old the oldest is."""
+    consumer = consumer_of(spool)
+    with spool.store.read() as tx:
+        out, inn = tx.outbox.counts(), tx.inbox.counts()
+        oldest, unread = tx.outbox.oldest_queued(), tx.inbox.oldest_unread()
+        overdue = tx.outbox.late(now=now) + tx.inbox.late(now=now)
+        held = tx.ledger.count_quarantined()
+        waiting, rows = tx.outbox.waiting(), tx.peers.all()
+    return {
+        "host": spool.config.host.name,
+        "home": str(spool.home),
+        "version": VERSION,
+        "running": consumer is not None,
+        "pid": consumer.pid if consumer else None,
+        "since": when(consumer.since) if consumer else None,
+        "outbox": {str(state): out.get(state, 0) for state in State},
+        "inbox": {str(state): inn.get(state, 0) for state in Held},
+        "dead": out.get(State.DEAD, 0),
+        "quarantine": held,
+        "overdue": overdue,
+        "oldest_queued_s": None if oldest is None else round(now - oldest, 1),
+        "oldest_unread_s": None if unread is None else round(now - unread, 1),
+        "peers": [
+            peer_status(spool, peer, rows.get(name) or PeerRow(name=name), waiting.get(name, 0))
+            for name, peer in spool.config.peers.items()
+        ],
+    }
+
+
+def consumer_of(spool: Spool) -> Process | None:
+    """The consumer of this home that lives, the oldest of several."""
+    return next(iter(presence.living(spool.home / "run", "consumer")), None)
+
+
+def peer_status(spool: Spool, peer: Peer, row: PeerRow, queued: int) -> dict[str, Any]:
+    """How a peer stands."""
+    return {
+        "name": peer.name,
+        "url": peer.url or None,
+        "state": peer_state(spool, peer, row),
+        "last_contact": when(row.last_contact),
+        "queued": queued,
+        "retry_at": when(row.retry_at),
+        "last_error": row.error,
+        "far": {"unread": row.far_unread, "queued": row.far_queued, "version": row.far_version},
+    }
+
+
+def peer_state(spool: Spool, peer: Peer, row: PeerRow) -> str:
+    """linked, dialling, stopped; else waiting, or dials-us for a peer without a url."""
+    if row.state == "stopped":
+        return "stopped"
+    # What a process wrote that is gone says nothing of now.
+    if row.state in ("linked", "dialling") and row.holder and presence.lives(spool.home / "run", row.holder):
+        return row.state
+    return "waiting" if peer.url else "dials-us"
+
+
+def stuck(spool: Spool, view: dict[str, Any], *, now: float, max_age_s: float = MAX_AGE_S) -> list[str]:
+    """What does not move by itself, one line each with what to do; `view` is from `status`."""
+    return [
+        *_stuck_peers(spool, view),
+        *_stuck_home(spool, view, now),
+        *_stuck_mail(view, max_age_s),
+    ]
+
+
+def _stuck_peers(spool: Spool, view: dict[str, Any]) -> Iterator[str]:
+    for peer in view["peers"]:
+        name, queued = peer["name"], peer["queued"]
+        if peer["state"] == "stopped":
+            yield f"peer {name} is stopped ({peer['last_error']}): `spool peer resume {name}` when it is mended"
+        elif queued and peer["url"] and not view["running"] and peer["state"] != "linked":
+            yield f"no consumer runs and {queued} wait for {name}: `spool up --detach`"
+    with spool.store.read() as tx:
+        waiting = tx.outbox.waiting()
+    for name in sorted(waiting.keys() - spool.config.peers.keys() - {""}):
+        yield f"{waiting[name]} wait for {name}, which is no peer any more: `spool peer add {name} URL`"
+
+
+def _stuck_home(spool: Spool, view: dict[str, Any], now: float) -> Iterator[str]:
+    with spool.store.read() as tx:
+        problem, swept = tx.ledger.fact(settings.FACT), tx.ledger.fact(sweep.FACT)
+    if problem:
+        yield f"the consumer keeps its old config, since the new one is bad: {problem}"
+    consumer = consumer_of(spool)
+    if consumer is not None:
+        last = max(consumer.since, float(swept) if swept else 0.0)
+        if now - last > SWEPT_S:
+            yield f"the consumer (pid {consumer.pid}) has not swept for {ago(now - last)}: `spool restart`"
+    low = spool.config.host.low_water_mb * 1024 * 1024
+    if (free := spool.store.free_bytes()) < low:
+        yield f"{free // 1024 // 1024} MB free, no mail is taken below {low // 1024 // 1024}: free some space"
+
+
+def _stuck_mail(view: dict[str, Any], max_age_s: float) -> Iterator[str]:
+    oldest = view["oldest_queued_s"]
+    if oldest is not None and oldest > max_age_s:
+        yield f"the oldest message waits for {ago(oldest)}: `spool outbox`, then `spool trace ID`"
