@@ -15,7 +15,6 @@ from pathlib import Path
 
 from bench import yardsticks
 from spool import Spool, State
-from spool.message import parse_time
 from tests.hosts import Host, dials_by_ssh, hosts, until
 from tests.sshd import Sshd
 
@@ -112,10 +111,11 @@ def _backlog(near: Host) -> dict[str, float]:
         for _ in range(MANY // BATCH):
             spool.send_many([{"to": "bo", "subject": "bench", "body": BODY}] * BATCH)
         near.start()
+        until(lambda: _open(spool) < MANY, within_s=30)
+        first, up = _open(spool), time.perf_counter()
         until(lambda: not _open(spool), within_s=120)
-        up = parse_time("at", near.log("link.up")[-1]["at"])
-        done = time.time()
-    return {"a backlog of 20,000 drained a second": MANY / (done - up)}
+        took = time.perf_counter() - up
+    return {"a backlog of 20,000 drained a second": first / took}
 
 
 def _open(spool: Spool) -> int:

@@ -37,7 +37,7 @@ from spool.store.sqlite import SqliteStore
 SYSTEM: Final = Clock(time.time, time.monotonic)
 SHORTEST_PREFIX: Final = 6
 ANSWER_FOLLOWS_S: Final = 2.0
-_CITATION: Final = "if://conversation/"
+CITATION: Final = "if://conversation/"
 
 
 class Posted(NamedTuple):
@@ -313,6 +313,7 @@ class Spool:
         subject: str | None = None,
         keep_open: bool = False,
         agent: str | None = None,
+        extra: Mapping[str, Any] | None = None,
         allow_secrets: bool = False,
         **fields: Any,
     ) -> Posted:
@@ -321,6 +322,7 @@ class Spool:
         row = self.received(id, agent=agent)
         asked = _message_of(row)
         given = {
+            **(extra or {}),
             **fields,
             "from": row.agent,
             "to": row.sender,
@@ -770,7 +772,7 @@ def _message_of(row: Incoming | Outgoing) -> Message:
 
 
 def _plain_id(given: str) -> str:
-    prefix = given.removeprefix(_CITATION)
+    prefix = given.removeprefix(CITATION)
     if not ID.fullmatch(prefix):
         raise BadMessage("id", f"{given[:80]!r} is not an id")
     return prefix

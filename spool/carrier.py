@@ -85,6 +85,11 @@ class Carrier:
         self._accepted = Link(pipe, self._gate(peer), dialled=False)
         self._accepted.run()
 
+    def end_accepted(self) -> None:
+        """End the link that was accepted, from a signal's handler too."""
+        if self._accepted is not None:
+            threading.Thread(target=self._accepted.end, daemon=True).start()
+
     def callers(self) -> list[Caller]:
         """Who dials whom."""
         with self._lock:

@@ -42,7 +42,11 @@ def run() -> int:
         laptop, cloud = _two_homes(Path(folder))
         print("Two hosts, joined by a pipe: laptop (claude-local) and cloud (claude-cloud*).")
         with _consumer(laptop), _consumer(cloud), Spool(laptop) as here, Spool(cloud) as there:
-            print("Both run `huey_consumer workers.app.huey`.\n")
+            print("Both run `huey_consumer workers.app.huey`; ", end="", flush=True)
+            up = time.monotonic()
+            while here.peer_row("cloud").state != "linked" and time.monotonic() - up < LIMIT_S:
+                time.sleep(0.02)
+            print(f"linked after {time.monotonic() - up:.2f} s.\n")
             started = time.monotonic()
             sent = [*_send(here, there, LAPTOP), *_send(there, here, CLOUD)]
             _agents_read(there, CLOUD, LIMIT_S)

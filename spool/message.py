@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -180,21 +181,32 @@ def load(raw: bytes, *, filled: Collection[str], digest: bytes) -> Message:
 
 
 def refuse_secrets(message: Message) -> None:
-    """Raise SecretFound where a text field holds what looks like a credential."""
+    """Raise SecretFound where a text of the message holds what looks like a credential."""
     text = message.raw.decode("utf-8")
-    if (hit := secret_rules.find(text)) is None:
+    # An escape hides what its reader will see: the \n before a key, the \u0041 within one.
+    if "\\" not in text and secret_rules.find(text) is None:
         return
-    where = "message"
-    for name, value in message.as_dict().items():
-        inner = value if isinstance(value, str) else _ENCODE.encode(value).decode()
-        if (found := secret_rules.find(inner)) is not None:
-            where, hit = name, found
-            break
-    raise SecretFound(
-        f"{where}: looks like a credential (rule {hit.rule}, at character {hit.offset})",
-        hint="take it out; name the variable or the vault entry that holds it instead",
-        id=message.id,
-    )
+    for place, value in _texts(message.as_dict(), ""):
+        if (hit := secret_rules.find(value)) is not None:
+            raise SecretFound(
+                f"{place}: looks like a credential (rule {hit.rule}, at character {hit.offset})",
+                hint="take it out; name the variable or the vault entry that holds it instead",
+                id=message.id,
+            )
+
+
+def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Every text within a value with its place; a name comes before what stands under it."""
+    match value:
+        case str():
+            yield place, value
+        case dict():
+            for name, inner in value.items():
+                yield f"a name in {place or 'the message'}", name
+                yield from _texts(inner, f"{place}.{name}" if place else name)
+        case list():
+            for n, inner in enumerate(value):
+                yield from _texts(inner, f"{place}[{n}]")
 
 
 def parse_time(field: str, value: str) -> float:
@@ -237,9 +249,24 @@ def split_address(to: str) -> tuple[str, str | None]:
 
 def _encode(given: Mapping[str, Any]) -> bytes:
     try:
-        return _ENCODE.encode({k: v for k, v in given.items() if v is not None})
+        raw = _ENCODE.encode({k: v for k, v in given.items() if v is not None})
     except (TypeError, UnicodeError, msgspec.MsgspecError, RecursionError) as exc:
         raise BadMessage("message", f"cannot be written as JSON: {exc}") from exc
+    # The encoder writes NaN and the infinities as null: what was sent would not be what arrives.
+    if b"null" in raw and not _finite(given):
+        raise BadMessage("message", "NaN and the infinities cannot be written as JSON")
+    return raw
+
+
+def _finite(value: Any) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case Mapping():
+            return all(map(_finite, value.values()))
+        case list() | tuple() | set() | frozenset():
+            return all(map(_finite, value))
+    return True
 
 
 def _decode(raw: bytes) -> _Known:

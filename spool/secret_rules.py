@@ -35,7 +35,7 @@ RULES: Final = (
     Rule("stripe-key", "_live_", re.compile(r"(?<![A-Za-z0-9])[sr]k_live_[0-9a-zA-Z]{20,}")),
     Rule("npm-token", "npm_", re.compile(r"(?<![A-Za-z0-9])npm_[A-Za-z0-9]{36}")),
     Rule("pypi-token", "pypi-", re.compile(r"pypi-AgEI[A-Za-z0-9_-]{50,}")),
-    Rule("url-password", "://", re.compile(r"://[^\s/:@\"']{1,64}:[^\s/@\"'$<{*]{6,128}@")),
+    Rule("url-password", "://", re.compile(r"://[^\s/:@?#\"']{1,64}:[^\s/@?#\"'$<{*]{6,128}@")),
     Rule("jwt", "eyJ", re.compile(r"eyJ[A-Za-z0-9_-]{16,}\.eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}")),
 )
 

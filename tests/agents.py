@@ -13,8 +13,8 @@ from typing import Final
 from spool.api import Spool
 from tests.hosts import ENV
 
-EACH: Final = "each"    # one send() after the other
-MANY: Final = "many"    # one send_many()
+EACH: Final = "each"  # one send() after the other
+MANY: Final = "many"  # one send_many()
 
 
 class Sender:

@@ -72,7 +72,9 @@ def assert_once(host: Host, ids: Iterable[str]) -> None:
     """Each was stored once, nothing else was, and nothing is in quarantine."""
     wanted = Counter(ids)
     assert Counter(id for (id,) in rows(host, "SELECT id FROM inbox")) == wanted
-    assert Counter(event["id"] for event in host.log("message.stored")) == wanted
+    # A process that is killed after its commit does not come to write this line.
+    logged = Counter(event["id"] for event in host.log("message.stored"))
+    assert logged <= wanted
     assert [] == rows(host, "SELECT reason FROM quarantine")
 
 

@@ -65,15 +65,16 @@ def _state(task: Path) -> str:
 
 def gone(pid: int) -> bool:
     """Whether a process has ended, reaped or not."""
-    try:
-        return _state(Path(f"/proc/{pid}")) in "ZX"
-    except OSError:
-        pass
+    if Path("/proc/self/stat").exists():
+        try:
+            return _state(Path(f"/proc/{pid}")) in "ZX"
+        except OSError:
+            return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    return Path("/proc/self/stat").exists()
+    return False
 
 
 def mentioning(text: str) -> dict[int, str]:

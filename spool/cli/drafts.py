@@ -13,6 +13,7 @@ import msgspec
 from spool.api import Posted, Spool
 from spool.errors import BadInput, BadMessage, SpoolError
 
+encode: Final = msgspec.json.encode
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -38,7 +39,7 @@ def body_of(text: str | None, file: str | None) -> str | None:
 
 def texts_of(draft: Mapping[str, Any]) -> list[str]:
     """The text of a draft, to look for credentials in."""
-    return [msgspec.json.encode(draft).decode(), *(v for v in draft.values() if isinstance(v, str))]
+    return [encode(draft).decode(), *(v for v in draft.values() if isinstance(v, str))]
 
 
 class Letters(NamedTuple):
@@ -61,7 +62,8 @@ class Letters(NamedTuple):
 
         def one_by_one() -> Iterator[bytes]:
             nonlocal at
-            for at, text in self.found:  # noqa: B007  read by the error below
+            for line, text in self.found:
+                at = line
                 yield text
 
         try:
@@ -73,10 +75,11 @@ class Letters(NamedTuple):
             raise
 
     def _line_of(self, id: str | None) -> int:
-        if id is None:
-            return 0
-        quoted = msgspec.json.encode(id)
-        return next((line for line, text in reversed(self.found) if quoted in text), 0)
+        # The last one that has it: an id that stands there twice is wrong the second time.
+        for line, text in reversed(self.found):
+            if id is not None and _is_object(text) and _OBJECT.decode(text).get("id") == encode(id):
+                return line
+        return 0
 
 
 def from_file(name: str) -> Letters:

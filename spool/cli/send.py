@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 import click
 
 from spool import views
-from spool.api import Posted, Spool
+from spool.api import CITATION, Posted, Spool
 from spool.cli import drafts
 from spool.cli.common import Call, common
 from spool.cli.kinds import DEADLINE, JSON_PAIR, LENGTH, PAIR, PRIORITY
-from spool.errors import SecretFound
+from spool.errors import NotFound, SecretFound
 from spool.message import FIELDS
 from spool.states import State
 
@@ -42,21 +42,26 @@ class Content(NamedTuple):
     context: tuple[tuple[str, str], ...]
     context_json: tuple[tuple[str, Any], ...]
     field: tuple[tuple[str, str], ...]
-    id: str | None
+
+    def extra(self) -> dict[str, str]:
+        """The sender's own fields.
+
+        Raises:
+            click.UsageError: a field that has an option of its own.
+        """
+        for name, _ in self.field:
+            if name in FIELDS:
+                raise click.UsageError(f"--field {name}: {_OPTIONS.get(name, f'use --{name}')}")
+        return dict(self.field)
 
     def draft(self) -> dict[str, Any]:
         """JSON names and values; standard input is read where it was asked for.
 
         Raises:
-            click.UsageError: two bodies, or a field that has an option of its own.
+            click.UsageError: two bodies.
         """
-        for name, _ in self.field:
-            if name in FIELDS:
-                raise click.UsageError(f"--field {name}: {_OPTIONS.get(name, f'use --{name}')}")
         context = {**dict(self.context), **dict(self.context_json)}
         given = {
-            **dict(self.field),
-            "id": self.id,
             "subject": self.subject,
             "body": drafts.body_of(self.body, self.body_file),
             "type": self.type,
@@ -81,7 +86,6 @@ _CONTENT: Final = (
     click.option("--context", type=PAIR, multiple=True, metavar="K=V", help="Into `context`, as text."),
     click.option("--context-json", type=JSON_PAIR, multiple=True, metavar="K=JSON", help="The same, as JSON."),
     click.option("--field", type=PAIR, multiple=True, metavar="K=V", help="A field of your own."),
-    click.option("--id", metavar="ID", help="Your own id: the same call again sends nothing twice."),
     click.option("--allow-secrets", is_flag=True, hidden=True),
 )
 
@@ -101,6 +105,7 @@ def _content(options: dict[str, Any]) -> Content:
 @common
 @click.argument("to", required=False)
 @content_options
+@click.option("--id", metavar="ID", help="Your own id: the same call again sends nothing twice.")
 @click.option("--re", metavar="ID", help="The message this one answers.")
 @click.option("--thread", metavar="ID", help="The thread it belongs to.")
 @click.option("--message", metavar="FILE", help="Send FILE: one JSON object, or one a line; - is stdin.")
@@ -113,6 +118,7 @@ def _content(options: dict[str, Any]) -> Content:
 def send(
     call: Call,
     to: str | None,
+    id: str | None,
     re: str | None,
     thread: str | None,
     message: str | None,
@@ -138,29 +144,30 @@ def send(
     content = _content(options)
     spool = call.spool()
     if message is not None:
-        if to is not None or re is not None or thread is not None or any(content):
+        if any((to, id, re, thread, *content)):
             raise click.UsageError("--message takes the whole message from the file: leave TO and the rest out")
         found = drafts.from_file(message)
-        posted = found.post(spool, _allowed(spool, found.texts(), asked=allow_secrets))
-        _print(call, spool, posted)
+        allowed = _allowed(spool, found.texts(), asked=allow_secrets)
+        posted = found.post(spool, bool(allowed))
     else:
         if to is None:
             raise click.UsageError("TO is missing: who is it for?")
-        more = {"to": to, "re": re, "thread": thread}
-        draft = content.draft() | {name: value for name, value in more.items() if value is not None}
-        allow = _allowed(spool, drafts.texts_of(draft), asked=allow_secrets)
-        posted = spool.post([draft], allow_secrets=allow)
-        _print(call, spool, posted)
+        more = {"to": to, "id": id, "re": re and _whole_id(spool, re), "thread": thread}
+        draft = content.extra() | content.draft() | {k: v for k, v in more.items() if v is not None}
+        allowed = _allowed(spool, drafts.texts_of(draft), asked=allow_secrets)
+        posted = spool.post([draft], allow_secrets=bool(allowed))
+    _log_allowed(spool, allowed)
+    _print(call, spool, posted)
     if wait_for is not None:
         _wait(call, spool, posted, wait_for, timeout)
 
 
 @click.command()
 @common
-@click.argument("id")
+@click.argument("answered", metavar="ID")
 @content_options
 @click.option("--keep-open", is_flag=True, help="Answer, and leave the message open.")
-def reply(call: Call, id: str, keep_open: bool, allow_secrets: bool, **options: Any) -> None:
+def reply(call: Call, answered: str, keep_open: bool, allow_secrets: bool, **options: Any) -> None:
     """Answer a message in its thread; what is answered is done.
 
     ID may be shortened to six characters or more. The answer goes to the host that
@@ -171,13 +178,16 @@ def reply(call: Call, id: str, keep_open: bool, allow_secrets: bool, **options: 
       spool reply msg-0199c2 -b "All 15 passed."
       spool reply msg-0199c2 --body-file report.md --keep-open
     """
-    answered, options["id"] = id, options["id"]
-    draft = _content(options).draft()
+    content = _content(options)
+    draft, extra = content.draft(), content.extra()
     if "body" not in draft:
         raise click.UsageError("say what you answer: -b TEXT, -b -, or --body-file FILE")
     spool = call.spool()
-    allow = _allowed(spool, drafts.texts_of(draft), asked=allow_secrets)
-    posted = spool.post_reply(answered, keep_open=keep_open, allow_secrets=allow, **draft)
+    allowed = _allowed(spool, drafts.texts_of(extra | draft), asked=allow_secrets)
+    posted = spool.post_reply(
+        answered, keep_open=keep_open, allow_secrets=bool(allowed), extra=extra, **draft
+    )
+    _log_allowed(spool, allowed)
     _print(call, spool, [posted])
 
 
@@ -206,24 +216,38 @@ def _wait(call: Call, spool: Spool, posted: list[Posted], what: str, timeout: fl
             call.warn(f"{row.id} is {row.state}")
 
 
-def _allowed(spool: Spool, texts: list[str], *, asked: bool) -> bool:
-    """Whether what looks like a credential may go all the same; a person or the config says so."""
+def _whole_id(spool: Spool, given: str) -> str:
+    """The id that a shortened one or a citation means; one that is not here is taken as it is."""
+    try:
+        sent, received = spool.find(given)
+    except NotFound:
+        return given.removeprefix(CITATION)
+    row = received or sent
+    return row.id if row is not None else given
+
+
+def _allowed(spool: Spool, texts: list[str], *, asked: bool) -> list[str]:
+    """The rules that what is sent breaks and may break, by a person's word or the config's."""
     if not asked:
-        return False
-    from spool import log, secret_rules
+        return []
+    from spool import secret_rules
+
+    rules = sorted({hit.rule for text in texts if (hit := secret_rules.find(text)) is not None})
+    at_terminal = click.get_text_stream("stdin").isatty() and click.get_text_stream("stderr").isatty()
+    if not rules or not (at_terminal or spool.config.host.secrets == "ask"):
+        return []
+    asks = f"This looks like a credential ({', '.join(rules)}). Send it all the same?"
+    if at_terminal and not click.confirm(asks, err=True):
+        raise SecretFound(f"looks like a credential (rule {rules[0]}); not sent", hint="take it out")
+    return rules
+
+
+def _log_allowed(spool: Spool, rules: list[str]) -> None:
+    if not rules:
+        return
+    from spool import log
     from spool.version import VERSION
 
-    hits = [hit for text in texts if (hit := secret_rules.find(text)) is not None]
-    if not hits:
-        return False
-    rules = ", ".join(sorted({hit.rule for hit in hits}))
-    at_terminal = click.get_text_stream("stdin").isatty() and click.get_text_stream("stderr").isatty()
-    if at_terminal:
-        if not click.confirm(f"This looks like a credential ({rules}). Send it all the same?", err=True):
-            raise SecretFound(f"message: looks like a credential (rule {rules}); not sent", hint="take it out")
-    elif spool.config.host.secrets != "ask":
-        return False
     log.configure(spool.home, role="cli", host=spool.config.host.name, version=VERSION, stderr=False)
-    for rule in sorted({hit.rule for hit in hits}):
+    for rule in rules:
         log.warning("message.secret_allowed", rule=rule)
-    return True

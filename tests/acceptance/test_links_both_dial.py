@@ -1,0 +1,112 @@
+"""Where both hosts can dial each other, one link stays, and it stays."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.hosts import Host, dials_by_ssh, hosts, until
+from tests.mail import (
+    Stream,
+    assert_once,
+    await_stored,
+    generation,
+    linked,
+    peer_row,
+    serves,
+)
+from tests.proxy import FaultProxy
+from tests.sshd import Sshd
+
+pytestmark = pytest.mark.timeout(60)
+
+WATCH_S = 10.0
+
+
+class Both(NamedTuple):
+    """Two hosts that dial each other, by way of a proxy each; `ann` sorts before `bob`."""
+
+    ann: Host
+    bob: Host
+    to_bob: FaultProxy
+    to_ann: FaultProxy
+
+    def linked(self) -> bool:
+        return linked(self.ann, "bob") and linked(self.bob, "ann")
+
+    def links(self) -> tuple[int, int]:
+        """How many links each side has seen."""
+        return len(self.ann.log("link.up")), len(self.bob.log("link.up"))
+
+    def far_ends(self) -> tuple[int, int]:
+        """How many far ends live: of bob's links on ann, of ann's links on bob."""
+        return len(serves(self.ann)), len(serves(self.bob))
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Iterator[Both]:
+    """Each has an sshd and the other's key there."""
+    with contextlib.ExitStack() as stack:
+        ann_sshd = stack.enter_context(Sshd(tmp_path / "ann-sshd"))
+        bob_sshd = stack.enter_context(Sshd(tmp_path / "bob-sshd"))
+        to_bob = stack.enter_context(FaultProxy(bob_sshd.port))
+        to_ann = stack.enter_context(FaultProxy(ann_sshd.port))
+        ann, bob = stack.enter_context(hosts(tmp_path, ann=["ada"], bob=["ben"]))
+        dials_by_ssh(ann, bob, bob_sshd, near_agents=["ada"], far_agents=["ben"], port=to_bob.port)
+        dials_by_ssh(bob, ann, ann_sshd, near_agents=["ben"], far_agents=["ada"], port=to_ann.port)
+        yield Both(ann, bob, to_bob, to_ann)
+
+
+def settle_and_watch(both: Both) -> None:
+    """Mail flows both ways for ten seconds, over one and the same link."""
+    until(lambda: both.linked() and sorted(both.far_ends()) == [0, 1], what=f"{both.far_ends()}")
+    time.sleep(1.5)
+    links, ends = both.links(), both.far_ends()
+    print(f"links before it settled, as each side saw it: {links}")
+    with (
+        Stream(both.ann, "ben", every_s=0.05) as there,
+        Stream(both.bob, "ada", every_s=0.05) as back,
+    ):
+        until_s = time.monotonic() + WATCH_S
+        while time.monotonic() < until_s:
+            assert (links, ends) == (both.links(), both.far_ends())
+            time.sleep(0.25)
+    await_stored(both.bob, there.ids, 2)
+    await_stored(both.ann, back.ids, 2)
+    assert_once(both.bob, there.ids)
+    assert_once(both.ann, back.ids)
+
+
+@pytest.mark.parametrize("later", ["ann", "bob", "neither"])
+def test_of_two_links_at_once_that_of_the_first_name_stays(both: Both, later: str) -> None:
+    """Both dial before either link is up; whichever arrives last, each side keeps the same one."""
+    both.to_bob.latency_s = 0.15 if later == "ann" else 0.05
+    both.to_ann.latency_s = 0.15 if later == "bob" else 0.05
+
+    both.ann.start()
+    both.bob.start()
+    until(lambda: both.to_bob.connections > 0 and both.to_ann.connections > 0)
+
+    settle_and_watch(both)
+    assert (0, 1) == both.far_ends()
+    assert peer_row(both.ann, "bob").dialled and not peer_row(both.bob, "ann").dialled
+    assert max(both.links()) <= 3
+
+
+def test_a_link_that_is_up_is_left_alone_by_the_one_who_comes_later(both: Both) -> None:
+    """bob's link was there first; ann need not dial, and does when it is gone."""
+    bobs = both.bob.start()
+    until(both.linked)
+    both.ann.start()
+
+    settle_and_watch(both)
+    assert (1, 0) == both.far_ends()
+
+    before = generation(both.ann, "bob")
+    bobs.stop()
+    until(lambda: generation(both.ann, "bob") > before and both.far_ends() == (0, 1))
