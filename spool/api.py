@@ -24,6 +24,7 @@ from spool.errors import (
     BadMessage,
     IdTaken,
     NoAgent,
+    NoRoute,
     NotFound,
     StoreFull,
     WaitTimedOut,
@@ -203,7 +204,7 @@ class Spool:
         # One by one, so that who gives the messages knows at which one it failed.
         for each in messages:
             message, own_id = self._seal(each, agent, now, allow_secrets)
-            routed.append((message, own_id, self._router().resolve(message.to)))
+            routed.append((message, own_id, self._resolve(message.to)))
         self._refuse_low_space()
         with self.store.write(sync=True) as tx:
             posted = [self._put(tx, message, given, route, now) for message, given, route in routed]
@@ -334,7 +335,7 @@ class Spool:
         }
         message, own_id = self._seal(given, row.agent, now, allow_secrets)
         # Whatever the name resolves to here: an answer goes back where the question came from.
-        route = Route(row.peer, row.sender) if row.peer is not None else self._router().resolve(message.to)
+        route = Route(row.peer, row.sender) if row.peer is not None else self._resolve(message.to)
         self._refuse_low_space()
         with self.store.write(sync=True) as tx:
             posted = self._put(tx, message, own_id, route, now)
@@ -402,17 +403,16 @@ class Spool:
         """
         who = self.agent(agent)
         with self.store.read() as tx:
-            rows = tx.inbox.open(who, unread_only=unread_only)
-        kept = [
-            row
-            for row in rows
-            if (sender is None or row.sender == sender)
-            and (re is None or row.re == re)
-            and (thread is None or row.thread == thread)
-            and (since is None or row.received_at >= since)
-            and (priority is None or row.priority <= int(priority[1]))
-        ]
-        return kept[:limit]
+            return tx.inbox.open(
+                who,
+                unread_only=unread_only,
+                sender=sender,
+                re=re,
+                thread=thread,
+                since=since,
+                priority=None if priority is None else int(priority[1]),
+                limit=limit,
+            )
 
     def read(self, rows: Sequence[Incoming]) -> None:
         """These were shown whole to their agent: mark them read and tell their senders."""
@@ -751,6 +751,14 @@ class Spool:
         return buried
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _resolve(self, to: str) -> Route:
+        try:
+            return self._router().resolve(to)
+        except NoRoute:
+            # Somebody may have been added since this Spool was made.
+            self.config, self._router_made = configs.load(self.home), None
+            return self._router().resolve(to)
 
     def _router(self) -> Router:
         if self._router_made is None:

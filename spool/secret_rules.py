@@ -25,7 +25,7 @@ RULES: Final = (
     Rule("private-key", "PRIVATE KEY", re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY( BLOCK)?-----")),
     Rule("aws-access-key", "AKIA", re.compile(r"(?<![A-Za-z0-9])AKIA[0-9A-Z]{16}(?![A-Za-z0-9])")),
     Rule("aws-session-key", "ASIA", re.compile(r"(?<![A-Za-z0-9])ASIA[0-9A-Z]{16}(?![A-Za-z0-9])")),
-    Rule("github-token", "gh", re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36,}")),
+    Rule("github-token", "gh", re.compile(r"gh[pousr]_[A-Za-z0-9]{36,}")),
     Rule("github-fine-token", "github_pat_", re.compile(r"github_pat_[A-Za-z0-9_]{60,}")),
     Rule("gitlab-token", "glpat-", re.compile(r"(?<![A-Za-z0-9])glpat-[A-Za-z0-9_-]{20,}")),
     Rule("anthropic-key", "sk-ant-", re.compile(r"sk-ant-[A-Za-z0-9_-]{20,}")),

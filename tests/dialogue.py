@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 import msgspec
 import uuid_utils
-
-from tests.waiting import Background
 
 
 class Dialogue:
@@ -19,6 +20,7 @@ class Dialogue:
     def __init__(self, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
         self._command = list(command)
         self._env = env
+        self._rest = b""
         self.heard: list[dict[str, Any]] = []
 
     def __enter__(self) -> Dialogue:
@@ -27,6 +29,7 @@ class Dialogue:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,
             env=self._env,
         )
         return self
@@ -55,20 +58,26 @@ class Dialogue:
 
     def expect(self, kind: str, within_s: float = 10.0) -> dict[str, Any]:
         """The next frame of this kind; others are passed over and kept in `heard`."""
-        found: list[dict[str, Any]] = []
-
-        def read() -> None:
-            assert self.process.stdout is not None
-            while line := self.process.stdout.readline():
+        until = time.monotonic() + within_s
+        while True:
+            while b"\n" in self._rest:
+                line, _, self._rest = self._rest.partition(b"\n")
                 self.heard.append(msgspec.json.decode(line))
                 if self.heard[-1]["f"] == kind:
-                    found.append(self.heard[-1])
-                    return
+                    return self.heard[-1]
+            self._rest += self._more(until - time.monotonic(), kind)
 
-        error = Background(read, pause_s=0.0).raised(within_s)
-        assert error is None, error
-        assert found, f"it ended without {kind}: {self.heard}"
-        return found[0]
+    def ends(self, within_s: float = 10.0) -> int:
+        """Wait until the far end ends by itself; its exit status."""
+        return self.process.wait(within_s)
+
+    def _more(self, timeout_s: float, kind: str) -> bytes:
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, timeout_s))
+        assert ready, f"no {kind} in time: {self.heard}"
+        more = os.read(self.process.stdout.fileno(), 65536)
+        assert more, f"it ended without {kind}: {self.heard}"
+        return more
 
     @staticmethod
     def item(sender: str, to: str, **more: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Final
 # The most that is written to a pipe before its reader is looked at again.
 CHUNK: Final = 4096
 # How long a reader may leave what was written in the pipe.
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 5.0
 LOOK_S: Final = 0.002
 # A reader that stops early goes within this time of its last read.
 GRACE_S: Final = 0.005

@@ -169,6 +169,8 @@ def _text(row: Incoming | Outgoing) -> bytes:
     parts = {k: v for k, v in _PARTS.decode(row.raw).items() if bytes(v) != b"null"}
     view = views.letter(row, now=time.time())
     lines = [f"{title}: {field(_value(view[name]))}" for name, title in _SHOWN if name in view]
+    if view["peer"] is not None:
+        lines.append(f"Peer: {field(view['peer'])}")
     lines.append(f"State: {view['state']}" + (" OVERDUE" if view["overdue"] else ""))
     if view.get("outcome"):
         lines.append(f"Outcome: {field(view['outcome'])}" + (f" ({field(view['note'])})" if view["note"] else ""))

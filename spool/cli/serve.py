@@ -1,57 +1,74 @@
-"""`spool serve`: the far end of a link, on stdin and stdout."""
+"""`spool serve`: the far end of a link, on standard input and output."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-import sys
+import threading
+from types import FrameType
 
 import click
 
 from spool.cli.common import Call, common
-from spool.errors import LinkError, LinkLost, NotAuthorised, SpoolError, UnknownPeer
-from spool.running import Running
-from spool.transports.frames import Bye, encode
-from spool.transports.stdio import StdioPipe
+from spool.errors import LinkLost, NotAuthorised, SpoolError, Superseded, UnknownPeer
 
 
 @click.command()
 @common
-@click.option(
-    "--peer", required=True, metavar="NAME", help="Who dials: the peer's name in this host's config."
-)
+@click.option("--peer", required=True, metavar="NAME", help="Who dials us.")
 def serve(call: Call, peer: str) -> None:
-    """Be the far end of a link with PEER, until it ends.
+    """Be the far end of a link, on standard input and output, until it ends.
 
-    sshd starts this by the line that `spool peer authorize` wrote; nobody types it.
+    sshd starts this for the key that `spool peer authorize` wrote down; an exec: peer
+    starts it by itself. Nobody needs to type it.
 
     \b
-    Example, in a dialling host's config:
-      url = "exec:docker exec -i box spool serve --peer laptop"
+    Example:
+      ssh host spool serve --peer laptop
     """
+    from spool.transports.stdio import StdioPipe
+
+    # First of all: from here on nothing can be printed into the link.
     pipe = StdioPipe()
     try:
-        running = Running(call.home, "serve")
+        _serve(call, peer, pipe)
+    except (LinkLost, Superseded):
+        return
     except SpoolError as exc:
-        raise _refused(pipe, exc) from exc
+        _say_bye(pipe, exc)
+        raise
+
+
+def _serve(call: Call, peer: str, pipe: object) -> None:
+    from spool.running import Running
+    from spool.transports.stdio import StdioPipe
+
+    assert isinstance(pipe, StdioPipe)
+    running = Running(call.home, "serve")
     running.configure_log(stderr=False)
-    signal.signal(signal.SIGTERM, lambda *_: running.carrier.end_accepted())
+
+    def end(_: int, __: FrameType | None) -> None:
+        # Not in the handler itself: ending takes locks that this thread may hold.
+        threading.Thread(target=running.carrier.stop, daemon=True).start()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
     try:
         running.serve(peer, pipe)
     except UnknownPeer as exc:
-        unknown = NotAuthorised(f"{running.host} knows no peer {peer!r}", hint="`spool peer authorize` there")
-        raise _refused(pipe, unknown) from exc
-    except LinkLost:
-        # The dialler has ended, which is how a link ends.
-        return
-    except LinkError as exc:
-        print(f"spool: {exc}", file=sys.stderr)
+        raise NotAuthorised(
+            f"{running.host} has no peer called {peer}",
+            hint=f"on {running.host}: `spool peer authorize {peer} KEY-FILE`",
+        ) from exc
     finally:
         running.stop()
 
 
-def _refused(pipe: StdioPipe, exc: SpoolError) -> SpoolError:
-    """Tell the dialler why, where it can read it; the error goes to stderr too."""
-    with contextlib.suppress(LinkError):
-        pipe.send(encode(Bye(exc.kind, exc.message)))
-    return exc
+def _say_bye(pipe: object, exc: SpoolError) -> None:
+    """Tell the dialler why; the link itself says it where it came as far as hello."""
+    from spool.transports import frames
+    from spool.transports.stdio import StdioPipe
+
+    assert isinstance(pipe, StdioPipe)
+    with contextlib.suppress(LinkLost):
+        pipe.send(frames.encode(frames.Bye(exc.kind, str(exc))))

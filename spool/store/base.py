@@ -321,8 +321,22 @@ class InboxRows(Protocol):
     def find(self, prefix: str, *, agent: str | None = None, limit: int = 5) -> list[Incoming]:
         """Live rows, then archived ones, whose id is or begins with `prefix`."""
 
-    def open(self, agent: str | None, *, unread_only: bool = False, limit: int = 1000) -> list[Incoming]:
-        """Rows that are not done: overdue first, then by priority, then by sequence."""
+    def open(
+        self,
+        agent: str | None,
+        *,
+        unread_only: bool = False,
+        sender: str | None = None,
+        re: str | None = None,
+        thread: str | None = None,
+        since: float | None = None,
+        priority: int | None = None,
+        limit: int = 1000,
+    ) -> list[Incoming]:
+        """Rows that are not done: overdue first, then by priority, then by sequence.
+
+        `since` is when they came at the earliest, `priority` the least urgent class.
+        """
 
     def answers(self, id: str, agent: str) -> list[Incoming]:
         """Messages for `agent` whose `re` is `id`, live and archived, oldest first."""

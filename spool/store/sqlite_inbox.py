@@ -87,11 +87,24 @@ class SqliteInbox:
             (prefix, agent, limit),
         )
 
-    def open(self, agent: str | None, *, unread_only: bool = False, limit: int = 1000) -> list[Incoming]:
+    def open(
+        self,
+        agent: str | None,
+        *,
+        unread_only: bool = False,
+        sender: str | None = None,
+        re: str | None = None,
+        thread: str | None = None,
+        since: float | None = None,
+        priority: int | None = None,
+        limit: int = 1000,
+    ) -> list[Incoming]:
         return self._rows(
             "WHERE (?1 IS NULL OR agent = ?1) AND state IN ('unread', 'read')"
-            " AND (state = 'unread' OR NOT ?2) ORDER BY overdue DESC, priority, seq LIMIT ?3",
-            (agent, unread_only, limit),
+            " AND (state = 'unread' OR NOT ?2) AND (?3 IS NULL OR sender = ?3) AND (?4 IS NULL OR re = ?4)"
+            " AND (?5 IS NULL OR thread = ?5) AND (?6 IS NULL OR received_at >= ?6)"
+            " AND (?7 IS NULL OR priority <= ?7) ORDER BY overdue DESC, priority, seq LIMIT ?8",
+            (agent, unread_only, sender, re, thread, since, priority, limit),
             tables=("inbox",),
         )
 

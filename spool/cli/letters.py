@@ -1,0 +1,119 @@
+"""`spool inbox`, `spool done` and `spool cancel`: what an agent does with its mail."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from spool import views
+from spool.api import ago
+from spool.cli.common import Call, common
+from spool.cli.kinds import PRIORITY, SINCE
+from spool.cli.text import field, plain, table
+from spool.message import load
+
+
+@click.command()
+@common
+@click.option("--unread", is_flag=True, help="Only what was not read yet.")
+@click.option("--full", is_flag=True, help="The bodies too; still marks nothing.")
+@click.option("--from", "sender", metavar="AGENT", help="From this agent.")
+@click.option("--re", metavar="ID", help="Answers to this message.")
+@click.option("--thread", metavar="ID", help="Of this thread.")
+@click.option("--since", type=SINCE, help="That came since then: RFC 3339, or 30m, 2h, 1d.")
+@click.option("--priority", type=PRIORITY, help="This urgent or more.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, help="How many at most.  [20]")
+def inbox(
+    call: Call,
+    unread: bool,
+    full: bool,
+    sender: str | None,
+    re: str | None,
+    thread: str | None,
+    since: float | None,
+    priority: str | None,
+    limit: int,
+) -> None:
+    """List what is not done for this agent, overdue and urgent first. Changes nothing.
+
+    \b
+    Examples:
+      spool inbox
+      spool inbox --unread --priority P1
+      spool inbox --from builder --since 2h --json
+    """
+    spool = call.spool()
+    rows = spool.inbox(
+        unread_only=unread,
+        sender=sender,
+        re=re,
+        thread=thread,
+        since=since,
+        priority=priority,
+        limit=limit + 1,
+    )
+    now = time.time()
+    shown = rows[:limit]
+    if call.json:
+        for row in shown:
+            call.tell(views.letter(row, now=now, full=full))
+    elif shown:
+        lines = [
+            (
+                row.id,
+                f"P{row.priority}",
+                "OVERDUE" if views.is_overdue(row, now) else str(row.state),
+                row.sender,
+                ago(now - row.received_at),
+                load(row.raw, filled=row.filled, digest=row.digest).subject,
+            )
+            for row in shown
+        ]
+        call.say(table(lines))
+        if full:
+            call.say("\n" + "\n\n".join(_full(row.id, row.raw) for row in shown))
+    else:
+        call.warn(f"no open mail for {spool.agent()}")
+    if len(rows) > limit:
+        call.warn(f"there is more than these {limit}: --limit shows more")
+
+
+def _full(id: str, raw: bytes) -> str:
+    return f"{field(id)}:\n{plain(raw.decode('utf-8'))}"
+
+
+@click.command()
+@common
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--outcome", type=click.Choice(["done", "rejected"]), default="done", help="done or rejected.")
+@click.option("--note", metavar="TEXT", help="A word to the sender, such as why not.")
+def done(call: Call, ids: tuple[str, ...], outcome: str, note: str | None) -> None:
+    """Acknowledge messages: their senders see `done`, with the outcome.
+
+    All in one commit, or none. One that is done already stays as it was.
+
+    \b
+    Examples:
+      spool done msg-0199c2 msg-0199c3
+      spool done msg-0199c2 --outcome rejected --note "not my part of the house"
+    """
+    spool = call.spool()
+    for id in spool.done(ids, outcome=outcome, note=note):
+        row = spool.received(id)
+        call.tell({"id": id, "state": str(row.state), "outcome": row.outcome, "note": row.note}, id)
+
+
+@click.command()
+@common
+@click.argument("id")
+def cancel(call: Call, id: str) -> None:
+    """Take back a message that is still queued; it is dead then, with the reason `cancelled`.
+
+    \b
+    Example:
+      spool cancel msg-0199c2
+    """
+    spool = call.spool()
+    whole = spool.cancel(id)
+    call.tell({"id": whole, "state": str(spool.state(whole)), "reason": "cancelled"}, whole)

@@ -1,0 +1,91 @@
+"""`spool outbox` and `spool trace`: how far messages got."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from spool import views
+from spool.api import ago
+from spool.cli.common import Call, common
+from spool.cli.text import table
+from spool.message import load
+from spool.store.base import Outgoing
+
+
+@click.command()
+@common
+@click.option("--limit", type=click.IntRange(min=1), default=100, help="How many at most.  [100]")
+def outbox(call: Call, limit: int) -> None:
+    """List what was sent from here and is not done, most urgent first.
+
+    \b
+    Examples:
+      spool outbox
+      spool outbox --json --limit 500
+    """
+    spool = call.spool()
+    rows = spool.outbox(limit=limit + 1)
+    print_sent(call, rows[:limit], nothing="nothing is on its way")
+    if len(rows) > limit:
+        call.warn(f"there is more than these {limit}: --limit shows more")
+
+
+def print_sent(call: Call, rows: list[Outgoing], *, nothing: str) -> None:
+    """Messages that were sent from here, a line each."""
+    now = time.time()
+    if call.json:
+        for row in rows:
+            call.tell(views.letter(row, now=now))
+    elif rows:
+        call.say(table([_line(row, now) for row in rows]))
+    else:
+        call.warn(nothing)
+
+
+def _line(row: Outgoing, now: float) -> tuple[str, ...]:
+    subject = load(row.raw, filled=row.filled, digest=row.digest).subject
+    return (
+        row.id,
+        f"P{row.priority}",
+        str(row.state) + (" OVERDUE" if views.is_overdue(row, now) else ""),
+        f"to {row.recipient}",
+        f"by {row.peer}" if row.peer else "here",
+        ago(now - row.queued_at),
+        row.reason or subject,
+    )
+
+
+@click.command()
+@common
+@click.argument("id")
+def trace(call: Call, id: str) -> None:
+    """Print one message's history, in the order in which one thing led to the next.
+
+    Each line has the time by the clock of the host named beside it; clocks of two
+    hosts may differ.
+
+    \b
+    Examples:
+      spool trace msg-0199c2
+      spool trace msg-0199c2 --json
+    """
+    view = views.trace(call.spool(), id)
+    call.tell(view, _text(view))
+
+
+def _text(view: dict[str, Any]) -> str:
+    lines = [
+        (
+            event["at"].replace("T", " "),
+            event["host"] or "-",
+            event["state"],
+            f"try {event['attempt']}" if event["attempt"] else "",
+            f"peer {event['peer']}" if event["peer"] else "",
+            event["detail"] or "",
+        )
+        for event in view["events"]
+    ]
+    return f"{view['id']} is {view['state']}\n{table(lines, indent='  ')}"

@@ -1,0 +1,96 @@
+"""`spool status`: what runs here, what waits, and what is stuck."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from spool import views
+from spool.api import ago
+from spool.cli.common import Call, common
+from spool.cli.kinds import LENGTH
+from spool.cli.text import table
+from spool.message import parse_time
+
+
+@click.command()
+@common
+@click.option("--check", is_flag=True, help="Exit 1, with a line for each finding, when something is stuck.")
+@click.option(
+    "--max-age",
+    type=LENGTH,
+    default=views.MAX_AGE_S,
+    help="How long the oldest message may wait: seconds, or 30m, 2h.  [15m]",
+)
+def status(call: Call, check: bool, max_age: float) -> None:
+    """Say what runs here, what waits, and what to do about what is stuck.
+
+    \b
+    Examples:
+      spool status
+      spool status --check --max-age 5m
+      spool status --json
+    """
+    spool = call.spool()
+    now = time.time()
+    view = views.status(spool, now=now)
+    findings = views.stuck(spool, view, now=now, max_age_s=max_age)
+    if call.json:
+        call.tell(view | {"stuck": findings} if check else view)
+    elif check:
+        call.say("\n".join(findings) or "ok: nothing is stuck")
+    else:
+        call.say(_text(view, findings, now))
+    if check and findings:
+        click.get_current_context().exit(1)
+
+
+def _text(view: dict[str, Any], findings: list[str], now: float) -> str:
+    lines = [f"{view['host']}, spool {view['version']}, home {view['home']}", f"  consumer  {_consumer(view, now)}"]
+    lines.append(f"  outbox    {_counts(view['outbox'])}{_oldest(view['oldest_queued_s'], 'queued')}")
+    lines.append(f"  inbox     {_counts(view['inbox'])}{_oldest(view['oldest_unread_s'], 'unread')}")
+    lines += [
+        f"  {name:<9} {view[key]} ({what})"
+        for name, key, what in (
+            ("dead", "dead", "`spool dead list`"),
+            ("held", "quarantine", "`spool quarantine list`"),
+            ("overdue", "overdue", "an answer was wanted by now"),
+        )
+        if view[key]
+    ]
+    lines.append("peers" if view["peers"] else "peers: none; `spool peer add NAME URL` adds one")
+    if view["peers"]:
+        lines.append(table([_peer(peer, now) for peer in view["peers"]], indent="  "))
+    if findings:
+        lines += ["to do", *(f"  {finding}" for finding in findings)]
+    elif not view["running"] and any(peer["url"] for peer in view["peers"]):
+        lines += ["to do", "  `spool up --detach` starts the consumer"]
+    return "\n".join(lines)
+
+
+def _consumer(view: dict[str, Any], now: float) -> str:
+    if not view["running"]:
+        return "does not run"
+    return f"runs, pid {view['pid']}, for {_ago(view['since'], now)}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "empty"
+
+
+def _oldest(age_s: float | None, what: str) -> str:
+    return "" if age_s is None else f"; the oldest {what} for {ago(age_s)}"
+
+
+def _peer(peer: dict[str, Any], now: float) -> tuple[str, ...]:
+    notes = [f"{peer['queued']} queued" if peer["queued"] else "", peer["last_error"] or ""]
+    if peer["retry_at"] is not None and (due := parse_time("retry_at", peer["retry_at"])) > now:
+        notes.insert(1, f"next try in {ago(due - now)}")
+    contact = "never reached" if peer["last_contact"] is None else f"reached {_ago(peer['last_contact'], now)} ago"
+    return peer["name"], peer["state"], contact, "; ".join(filter(None, notes))
+
+
+def _ago(text: str, now: float) -> str:
+    return ago(now - parse_time("at", text))
