@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shlex
@@ -38,14 +39,25 @@ def parse_key(text: str) -> tuple[str, str, str]:
                 "this is a private key", hint="give the .pub file; a private key stays where it is"
             )
         raise BadInput("not a public key in OpenSSH's form", hint="give the .pub file of the peer's spool")
-    return match.group(1), match.group(2), (match.group(3) or "").strip()
+    kind, blob, comment = match.groups(default="")
+    try:
+        inner = base64.b64decode(blob, validate=True)
+    except ValueError:
+        inner = b""
+    # RFC 4253 6.6: the key begins with its own type; a line that was cut short does not decode.
+    if not inner.startswith(len(kind).to_bytes(4, "big") + kind.encode()):
+        raise BadInput("a public key that is damaged or cut short", hint="copy the whole line again")
+    return kind, blob, comment.strip()
 
 
 def line_for(key: str, *, peer: str, command: list[str], home: Path) -> str:
     """The line for a public key: what it may run, always as this peer, and nothing else."""
     kind, blob, comment = parse_key(key)
     run = shlex.join([*command, "--home", str(home), "serve", "--peer", peer])
-    quoted = run.replace("\\", "\\\\").replace('"', '\\"')
+    if not run.isprintable():
+        raise BadInput(f"{run!r} cannot stand in one line", hint="choose a path without control characters")
+    # sshd(8), AUTHORIZED_KEYS FILE FORMAT: only the quote is quoted; a backslash stands for itself.
+    quoted = run.replace('"', '\\"')
     safe = re.sub(r"[^A-Za-z0-9@._-]", "", comment)[:64]
     return f'restrict,command="{quoted}" {kind} {blob} {safe}'.rstrip()
 
@@ -62,26 +74,37 @@ def write(path: Path, line: str, *, peer: str) -> Written:
     """
     target = Path(os.path.realpath(path))
     _make_folder(target.parent)
-    try:
-        before = target.read_text("utf-8")
-        mode = target.stat().st_mode & 0o777
-    except FileNotFoundError:
-        before, mode = "", 0o600
+    before = _lines(target)
     kind, blob = line.rsplit("command=", 1)[1].rpartition('" ')[2].split()[:2]
     kept: list[str] = []
-    for old in before.splitlines():
+    for old in before:
         if old.lstrip().startswith("#") or f"{kind} {blob}" not in " ".join(old.split()):
             kept.append(old)
         elif old != line:
             _refuse_other(old, target, peer)
-    if line in before.splitlines():
+    if before.count(line) == len(before) - len(kept) == 1:
         return Written(target, line, False)
-    write_atomically(target, "".join(f"{each}\n" for each in [*kept, line]).encode(), mode=mode)
+    _write_lines(target, [*kept, line])
     return Written(target, line, True)
 
 
+def _lines(path: Path) -> list[str]:
+    # Others write here too: what is not UTF-8, or a line end to Python only, stays as it is.
+    try:
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return []
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    text = "".join(f"{line}\n" for line in lines)
+    write_atomically(path, text.encode("utf-8", "surrogateescape"), mode=mode)
+
+
 def _refuse_other(old: str, path: Path, peer: str) -> None:
-    ours = re.match(r'restrict,command="[^"]* serve --peer ([A-Za-z0-9._-]+)"', old)
+    ours = re.match(r'restrict,command="(?:\\"|[^"])* serve --peer ([A-Za-z0-9._-]+)"', old)
     if ours is None:
         raise BadInput(
             f"{path}: this key stands there already without a forced command",
@@ -97,17 +120,13 @@ def _refuse_other(old: str, path: Path, peer: str) -> None:
 def remove(path: Path, *, peer: str, home: Path) -> bool:
     """Take the lines of a peer of this home out; False where there is none."""
     target = Path(os.path.realpath(path))
-    try:
-        before = target.read_text("utf-8")
-    except FileNotFoundError:
+    before = _lines(target)
+    quoted = shlex.quote(str(home)).replace('"', '\\"')
+    mark = f'--home {quoted} serve --peer {peer}"'
+    kept = [old for old in before if not (old.startswith("restrict,command=") and mark in old)]
+    if len(kept) == len(before):
         return False
-    mark = f'--home {shlex.quote(str(home))} serve --peer {peer}"'
-    kept = [old for old in before.splitlines() if not (old.startswith("restrict,command=") and mark in old)]
-    if len(kept) == len(before.splitlines()):
-        return False
-    write_atomically(
-        target, "".join(f"{each}\n" for each in kept).encode(), mode=target.stat().st_mode & 0o777
-    )
+    _write_lines(target, kept)
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import tomllib
@@ -149,9 +150,11 @@ def parse_ssh(url: str) -> SshUrl:
     except ValueError as exc:
         raise BadConfig(f"{url}: {exc}", hint="write ssh://user@host:port") from exc
     host = parts.hostname or ""
+    # urlsplit drops line ends and tabs in silence; a query would be dropped by us.
+    rest = parts.path not in ("", "/") or parts.query or parts.fragment or parts.password is not None
     plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+", host)
     user_ok = parts.username is None or re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._@$-]*", parts.username)
-    if parts.scheme != "ssh" or not plain or not user_ok or parts.path not in ("", "/") or parts.password:
+    if parts.scheme != "ssh" or not plain or not user_ok or rest or port == 0 or re.search(r"\s", url):
         raise BadConfig(
             f"{url}: not a url of the form ssh://user@host:port",
             hint="user and port may be left out where ~/.ssh/config knows them",
@@ -183,6 +186,23 @@ def matches(pattern: str, name: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
 
 
+@functools.lru_cache(maxsize=10_000)
+def overlap(one: str, other: str) -> bool:
+    """Whether some name fits both patterns."""
+    if not one or not other:
+        return not (one + other).strip("*")
+    if other[0] == "*" != one[0]:
+        one, other = other, one
+    if one[0] == "*":
+        return overlap(one[1:], other) or overlap(one, other[1:])
+    return one[0] == other[0] and overlap(one[1:], other[1:])
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text is an agent's name or a pattern of names."""
+    return _PATTERN.fullmatch(text) is not None
+
+
 def near_names(name: str, known: Iterator[str] | dict[str, Any] | list[str]) -> str:
     """Up to three known names that look like `name`, joined for a message."""
     import difflib
@@ -194,7 +214,7 @@ def _problems(config: Config) -> Iterator[str]:
     if not NAME.fullmatch(config.host.name):
         yield f"[host] name: {config.host.name!r} is not a name (letters, digits, . _ -)"
     yield from _bad_patterns("[host] agents", config.host.agents)
-    claimed: dict[str, str] = {}
+    claimed: list[tuple[str, str]] = []
     for peer in config.peers.values():
         at = f"[peers.{peer.name}]"
         if not NAME.fullmatch(peer.name):
@@ -203,17 +223,27 @@ def _problems(config: Config) -> Iterator[str]:
         yield from _bad_patterns(f"{at} via", peer.via)
         yield from _bad_url(at, peer)
         for pattern in peer.may_send:
-            if pattern in claimed:
-                yield f"{pattern!r} stands under {at} and [peers.{claimed[pattern]}]: one of them must go"
-            claimed[pattern] = peer.name
             for local in config.host.agents:
-                if matches(pattern, local) or pattern == local:
+                if overlap(pattern, local):
                     yield f"{at}: {pattern!r} covers {local!r}, an agent of this host"
+            for theirs, name in claimed:
+                if _tied(pattern, theirs):
+                    both = repr(pattern) if pattern == theirs else f"{theirs!r} and {pattern!r}"
+                    yield f"{both} stands under [peers.{name}] and {at}: one of them must go"
+        claimed += [(pattern, peer.name) for pattern in peer.may_send]
+
+
+def _tied(one: str, other: str) -> bool:
+    """Whether two patterns claim the same name with equal right: neither is exact or begins longer."""
+    prefixes = [len(pattern.partition("*")[0]) for pattern in (one, other)]
+    return one == other or (
+        "*" in one and "*" in other and prefixes[0] == prefixes[1] and overlap(one, other)
+    )
 
 
 def _bad_patterns(where: str, patterns: list[str]) -> Iterator[str]:
     for pattern in patterns:
-        if not _PATTERN.fullmatch(pattern):
+        if not is_pattern(pattern):
             yield f"{where}: {pattern!r} is not an agent's name or pattern"
 
 

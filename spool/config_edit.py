@@ -60,6 +60,8 @@ def remove_peer(home: Path, name: str) -> None:
 def _edited(home: Path) -> Iterator[Any]:
     """The tree of spool.toml, written back whole if the result is a good config."""
     path = home / config.FILE
+    config.load(home)
+    (home / "run").mkdir(mode=0o700, exist_ok=True)
     lock = os.open(home / "run" / "config.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         # Two editors at once: the second sees what the first wrote.

@@ -88,8 +88,8 @@ class Gate:
         now = self._clock.now()
         with self._store.write(sync=False) as tx:
             row = tx.peers.get(self.peer_name)
-            if not dialled and self._mine_stays(row, hello, now):
-                raise Superseded(f"both hosts dial; the link of {self.host} stays")
+            if self._other_stays(row, hello, now, dialled=dialled):
+                raise Superseded(f"both hosts dial; the link of {min(self.host, hello.host)} stays")
             self._generation = tx.peers.raise_generation(self.peer_name)
             tx.peers.update(
                 self.peer_name,
@@ -118,13 +118,15 @@ class Gate:
             clock_offset_s=round(hello.clock - now, 3),
         )
 
-    def _mine_stays(self, row: PeerRow, hello: Hello, now: float) -> bool:
+    def _other_stays(self, row: PeerRow, hello: Hello, now: float, *, dialled: bool) -> bool:
+        # Both sides must keep the same one of two links, in whatever order they come to know of them.
+        ours_stays = self.host < hello.host
         return (
             hello.dials
             and bool(self.peer.url)
-            and self.host < hello.host
+            and dialled is not ours_stays
             and row.state == "linked"
-            and row.dialled
+            and row.dialled is ours_stays
             and row.holder is not None
             and now < row.holder_until <= now + 2 * HOLD_S
             and presence.lives(self._run, row.holder)

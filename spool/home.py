@@ -121,14 +121,17 @@ def refuse_network_disk(path: Path) -> None:
 def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
     """Replace a file whole or not at all; on the disk when this returns."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
-        os.fchmod(file, mode)
-        os.write(file, content)
-        os.fsync(file)
-    finally:
-        os.close(file)
-    draft.replace(path)
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            # Not os.write: a disk that fills up takes a part and says so only by a number.
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from spool.config import Config, Peer, matches, near_names
+from spool.config import Config, Peer, is_pattern, matches, near_names, overlap
 from spool.errors import NoRoute
 from spool.message import split_address
 from spool.store.base import PeerRow
@@ -74,13 +74,10 @@ class Router:
         return (*peer.agents, *self._told.get(peer.name, ()))
 
     def _free(self, told: list[str]) -> tuple[str, ...]:
-        # A peer cannot talk itself into somebody else's name.
+        # A peer cannot talk itself into somebody else's name, nor into a pattern that covers one.
+        taken = [*self._patterns, *self._config.host.agents]
         return tuple(
-            name
-            for name in told
-            if name not in self._patterns
-            and not self.is_local(name)
-            and not any(matches(name, local) for local in self._config.host.agents)
+            name for name in told if is_pattern(name) and not any(overlap(name, other) for other in taken)
         )
 
     def _best(self, agent: str) -> str | None:
@@ -98,6 +95,11 @@ class Router:
         names = [name for name, far in self._far_hosts.items() if far == host and name in self._config.peers]
         if host in self._config.peers:
             return Route(host, agent)
+        if len(names) > 1:
+            raise NoRoute(
+                f"{to}: {' and '.join(sorted(names))} both say that they are the host {host!r}",
+                hint="name the peer: agent@peer",
+            )
         if names:
             return Route(names[0], agent)
         near = near_names(host, [*self._config.peers, *self._far_hosts.values()])

@@ -148,7 +148,9 @@ def _sent_milestones(row: Outgoing, here: str) -> list[dict[str, Any]]:
             continue
         seen = "" if row.peer == "" else f"known here {when(known)}"
         steps.append(
-            _event(there, row.far_host or row.peer, state, row.peer, None, "; ".join(filter(None, [more, seen])))
+            _event(
+                there, row.far_host or row.peer, state, row.peer, None, "; ".join(filter(None, [more, seen]))
+            )
         )
     return steps
 
@@ -277,7 +279,7 @@ def _stuck_peers(spool: Spool, view: dict[str, Any]) -> Iterator[str]:
     for peer in view["peers"]:
         name, queued = peer["name"], peer["queued"]
         if peer["state"] == "stopped":
-            yield f"peer {name} is stopped ({peer['last_error']}): `spool peer resume {name}` when it is mended"
+            yield f"peer {name} is stopped ({peer['last_error']}): mend it, then `spool peer resume {name}`"
         elif queued and peer["url"] and not view["running"] and peer["state"] != "linked":
             yield f"no consumer runs and {queued} wait for {name}: `spool up --detach`"
     with spool.store.read() as tx:

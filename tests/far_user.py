@@ -44,9 +44,11 @@ class FarUser:
 
     def run(self, *command: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command as this user, with a login's bare environment."""
-        return subprocess.run(
-            self.as_user(*command), input=stdin, capture_output=True, text=True, check=check, timeout=60
+        done = subprocess.run(
+            self.as_user(*command), input=stdin, capture_output=True, text=True, check=False, timeout=60
         )
+        assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
 
     def as_user(self, *command: str, **env: str) -> list[str]:
         """The argument list that runs a command as this user."""

@@ -68,6 +68,16 @@ def await_stored(host: Host, ids: Iterable[str], within_s: float = 20.0) -> None
     until(lambda: wanted <= stored(host), within_s, f"some of {len(wanted)} never came to {host.name}")
 
 
+def await_known(host: Host, ids: Iterable[str], within_s: float = 20.0) -> None:
+    """Wait until the host that sent them knows of each that it was received."""
+    wanted = set(ids)
+
+    def unknown() -> set[str]:
+        return wanted & {id for (id,) in rows(host, "SELECT id FROM outbox WHERE received_at IS NULL")}
+
+    until(lambda: not unknown(), within_s, f"{host.name} does not know of some of {len(wanted)}")
+
+
 def assert_once(host: Host, ids: Iterable[str]) -> None:
     """Each was stored once, nothing else was, and nothing is in quarantine."""
     wanted = Counter(ids)
@@ -80,7 +90,7 @@ def assert_once(host: Host, ids: Iterable[str]) -> None:
 
 def latencies(host: Host, ids: Iterable[str]) -> list[float]:
     """Seconds from commit 1 to the commit on the far disk, for each of the messages."""
-    took = {id: there - at for id, at, there in rows(host, "SELECT id, queued_at, received_there FROM outbox")}
+    took = dict(rows(host, "SELECT id, received_there - queued_at FROM outbox"))
     return [took[id] for id in ids]
 
 

@@ -9,7 +9,7 @@ import click
 
 from spool import views
 from spool.cli.common import Call, common
-from spool.cli.kinds import LENGTH
+from spool.cli.kinds import length
 from spool.cli.look import print_sent
 from spool.cli.root import Group
 from spool.cli.text import moment, plain, table
@@ -108,7 +108,12 @@ def quarantine_list(call: Call) -> None:
             call.tell(views.quarantined(each))
     elif found:
         call.say(
-            table([(str(q.n), moment(q.at), q.peer or "-", q.name or "-", f"{len(q.raw)} bytes", q.reason) for q in found])
+            table(
+                [
+                    (str(q.n), moment(q.at), q.peer or "-", q.name or "-", f"{len(q.raw)} bytes", q.reason)
+                    for q in found
+                ]
+            )
         )
     else:
         call.warn("the quarantine is empty")
@@ -164,7 +169,12 @@ def archive() -> None:
 
 @archive.command("list")
 @common
-@click.option("--limit", type=click.IntRange(min=1), default=20, help="The newest of what was sent and of what came.  [20]")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    help="The newest of what was sent and of what came.  [20]",
+)
 def archive_list(call: Call, limit: int) -> None:
     """List the newest of it.
 
@@ -197,7 +207,12 @@ def archive_list(call: Call, limit: int) -> None:
 
 @archive.command("run")
 @common
-@click.option("--older-than", type=LENGTH, help="How long ago they ended; the config's archive_after_s where not given.")
+@click.option(
+    "--older-than",
+    type=length,
+    metavar="S",
+    help="How long ago they ended; the config's archive_after_s where not given.",
+)
 def archive_run(call: Call, older_than: float | None) -> None:
     """Move what ended long enough ago to the archive, now. The consumer does so each minute.
 

@@ -30,11 +30,19 @@ def body_of(text: str | None, file: str | None) -> str | None:
         return text
     if text is None and file is None:
         return None
-    name = "-" if file is None else file
+    return text_from("-" if file is None else file)
+
+
+def text_from(name: str) -> str:
+    """The text of a file; `-` is standard input.
+
+    Raises:
+        BadInput: it cannot be read, or is not UTF-8.
+    """
     try:
         return _read(name).decode("utf-8")
     except UnicodeDecodeError as exc:
-        raise BadMessage("body", f"{_called(name)} is not UTF-8 text (byte {exc.start})") from exc
+        raise BadInput(f"{_called(name)} is not UTF-8 text (byte {exc.start})") from exc
 
 
 def texts_of(draft: Mapping[str, Any]) -> list[str]:

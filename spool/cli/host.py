@@ -15,7 +15,9 @@ from spool.message import NAME
 @click.command()
 @common_but_agent
 @click.option("--name", metavar="HOST", help="This host's name; the machine's where not given.")
-@click.option("--agent", "agents", metavar="NAME", multiple=True, help="An agent that reads here; may be repeated.")
+@click.option(
+    "--agent", "agents", metavar="NAME", multiple=True, help="An agent that reads here; may be repeated."
+)
 def init(call: Call, name: str | None, agents: tuple[str, ...]) -> None:
     """Make the home: a config, a database, and a key of its own.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, Final
+from typing import Final
 
 import click
 import msgspec
@@ -14,7 +14,54 @@ from spool.message import format_time, parse_time
 
 _LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_TIMES: Final = "2025-11-13T11:00:00Z, or 90s, 30m, 2h, 1d"
+PRIORITY: Final = click.Choice(["P0", "P1", "P2", "P3"], case_sensitive=False)
+
+
+def deadline(value: str) -> str:
+    """A time to come, as RFC 3339 text; one that was given so is kept as it is."""
+    if (length_s := _length_s(value)) is not None:
+        return format_time(time.time() + length_s)
+    _moment(value)
+    return value
+
+
+def since(value: str | float) -> float:
+    """A time that has passed, in seconds since the epoch."""
+    if isinstance(value, float):
+        return value
+    if (length_s := _length_s(value)) is not None:
+        return time.time() - length_s
+    return _moment(value)
+
+
+def length(value: str | float) -> float:
+    """A length of time in seconds; a bare number is seconds, a time is counted from then to now."""
+    if isinstance(value, float):
+        return value
+    if (length_s := _length_s(value)) is not None:
+        return length_s
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value)
+    return max(0.0, time.time() - _moment(value))
+
+
+def pair(value: str) -> tuple[str, str]:
+    """`KEY=VALUE`, the value as text."""
+    key, equals, rest = value.partition("=")
+    if not equals or not key:
+        raise click.BadParameter(f"{value!r} is not KEY=VALUE.")
+    return key, rest
+
+
+def json_pair(value: str) -> tuple[str, msgspec.Raw]:
+    """`KEY=JSON`, the value as it was written."""
+    key, rest = pair(value)
+    try:
+        msgspec.json.decode(rest)
+    except (msgspec.MsgspecError, RecursionError) as exc:
+        said = f"{key}: not JSON ({exc}); text needs quotes, or --context {key}=TEXT."
+        raise click.BadParameter(said) from exc
+    return key, msgspec.Raw(rest.encode())
 
 
 def _length_s(text: str) -> float | None:
@@ -22,97 +69,9 @@ def _length_s(text: str) -> float | None:
     return float(match[1]) * _UNITS[match[2]] if match else None
 
 
-class Deadline(click.ParamType):
-    """A time to come, as RFC 3339 text; one that was given so is kept as it is."""
-
-    name = "when"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """See `click.ParamType.convert`."""
-        if (length_s := _length_s(str(value))) is not None:
-            return format_time(time.time() + length_s)
-        try:
-            parse_time("when", str(value))
-        except BadMessage:
-            self.fail(f"{value!r} is no time; write {_TIMES}", param, ctx)
-        return str(value)
-
-
-class Since(click.ParamType):
-    """A time that has passed, in seconds since the epoch."""
-
-    name = "when"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """See `click.ParamType.convert`."""
-        if isinstance(value, float):
-            return value
-        if (length_s := _length_s(str(value))) is not None:
-            return time.time() - length_s
-        try:
-            return parse_time("when", str(value))
-        except BadMessage:
-            self.fail(f"{value!r} is no time; write {_TIMES}", param, ctx)
-
-
-class Length(click.ParamType):
-    """A length of time in seconds; a bare number is seconds."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """See `click.ParamType.convert`."""
-        if isinstance(value, float | int):
-            return float(value)
-        if (length_s := _length_s(str(value))) is not None:
-            return length_s
-        if re.fullmatch(r"\d+(\.\d+)?", str(value)):
-            return float(value)
-        if re.search(r"\d-\d\d", str(value)):
-            try:
-                return max(0.0, time.time() - parse_time("when", str(value)))
-            except BadMessage:
-                pass  # told below, with the forms that can be read
-        self.fail(f"{value!r} is no length of time; write 90s, 30m, 2h or 1d", param, ctx)
-
-
-class Pair(click.ParamType):
-    """`KEY=VALUE`, the value as text."""
-
-    name = "key=value"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """See `click.ParamType.convert`."""
-        key, equals, rest = str(value).partition("=")
-        if not equals or not key:
-            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
-        return key, rest
-
-
-class JsonPair(click.ParamType):
-    """`KEY=JSON`, the value as it was written."""
-
-    name = "key=json"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, msgspec.Raw]:
-        """See `click.ParamType.convert`."""
-        key, equals, rest = str(value).partition("=")
-        if not equals or not key:
-            self.fail(f"{value!r} is not KEY=JSON", param, ctx)
-        try:
-            msgspec.json.decode(rest)
-        except (msgspec.MsgspecError, RecursionError) as exc:
-            self.fail(f"{key}: not JSON: {exc}; text needs quotes, or --context {key}=TEXT", param, ctx)
-        return key, msgspec.Raw(rest.encode())
-
-
-DEADLINE: Final = Deadline()
-SINCE: Final = Since()
-LENGTH: Final = Length()
-PAIR: Final = Pair()
-JSON_PAIR: Final = JsonPair()
-PRIORITY: Final = click.Choice(["P0", "P1", "P2", "P3"], case_sensitive=False)
+def _moment(text: str) -> float:
+    try:
+        return parse_time("when", text)
+    except BadMessage as exc:
+        said = f"{text!r} is no time; write 2025-11-13T11:00:00Z, or 90s, 30m, 2h, 1d."
+        raise click.BadParameter(said) from exc

@@ -9,8 +9,10 @@ import click
 from spool import views
 from spool.api import ago
 from spool.cli.common import Call, common
-from spool.cli.kinds import PRIORITY, SINCE
-from spool.cli.text import field, plain, table
+from spool.cli.kinds import PRIORITY
+from spool.cli.kinds import since as since_time
+from spool.cli.text import table
+from spool.cli.whole import text_of
 from spool.message import load
 
 
@@ -21,8 +23,10 @@ from spool.message import load
 @click.option("--from", "sender", metavar="AGENT", help="From this agent.")
 @click.option("--re", metavar="ID", help="Answers to this message.")
 @click.option("--thread", metavar="ID", help="Of this thread.")
-@click.option("--since", type=SINCE, help="That came since then: RFC 3339, or 30m, 2h, 1d.")
-@click.option("--priority", type=PRIORITY, help="This urgent or more.")
+@click.option(
+    "--since", type=since_time, metavar="WHEN", help="That came since then: RFC 3339, or 30m, 2h, 1d."
+)
+@click.option("--priority", type=PRIORITY, metavar="P1", help="This urgent or more.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, help="How many at most.  [20]")
 def inbox(
     call: Call,
@@ -58,6 +62,9 @@ def inbox(
     if call.json:
         for row in shown:
             call.tell(views.letter(row, now=now, full=full))
+    elif shown and full:
+        for row in shown:
+            call.say(text_of(row).decode().rstrip("\n") + "\n")
     elif shown:
         lines = [
             (
@@ -71,16 +78,10 @@ def inbox(
             for row in shown
         ]
         call.say(table(lines))
-        if full:
-            call.say("\n" + "\n\n".join(_full(row.id, row.raw) for row in shown))
     else:
         call.warn(f"no open mail for {spool.agent()}")
     if len(rows) > limit:
         call.warn(f"there is more than these {limit}: --limit shows more")
-
-
-def _full(id: str, raw: bytes) -> str:
-    return f"{field(id)}:\n{plain(raw.decode('utf-8'))}"
 
 
 @click.command()

@@ -1,41 +1,21 @@
-"""`spool read` and `spool show`: messages whole, their text fenced as their sender's."""
+"""`spool read` and `spool show`: messages whole."""
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import click
-import msgspec
 
-from spool import views
 from spool.api import Spool
-from spool.cli.common import Call, common, json_line
+from spool.cli.common import Call, common
 from spool.cli.pour import Tap
-from spool.cli.text import field, plain
+from spool.cli.whole import json_of, text_of
 from spool.errors import NoAgent
-from spool.message import FIELDS
 from spool.store.base import Incoming, Outgoing
 
 MAX_BYTES: Final = 16_384
 BATCH: Final = 50
-_SHOWN: Final = (
-    ("from", "From"),
-    ("to", "To"),
-    ("id", "Id"),
-    ("timestamp", "Date"),
-    ("priority", "Priority"),
-    ("type", "Type"),
-    ("subject", "Subject"),
-    ("requires_response", "Requires-Response"),
-    ("deadline", "Deadline"),
-    ("re", "Re"),
-    ("thread", "Thread"),
-    ("expires", "Expires"),
-)
-_PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @click.command()
@@ -97,7 +77,7 @@ def print_rows(
     lying: list[Incoming] = []
     count = size = 0
     for row in rows:
-        text = _json(row) if call.json else _text(row)
+        text = json_of(row) if call.json else text_of(row)
         size += len(text)
         if count and max_bytes is not None and size > max_bytes:
             break
@@ -145,7 +125,7 @@ def show(call: Call, id: str) -> None:
     spool = call.spool()
     sent, received = spool.find(id)
     row = _nearer(spool, sent, received)
-    Tap().pour(_json(row) if call.json else _text(row))
+    Tap().pour(json_of(row) if call.json else text_of(row))
 
 
 def _nearer(spool: Spool, sent: Outgoing | None, received: Incoming | None) -> Incoming | Outgoing:
@@ -158,40 +138,3 @@ def _nearer(spool: Spool, sent: Outgoing | None, received: Incoming | None) -> I
         return received if spool.agent() == received.agent else sent
     except NoAgent:
         return sent
-
-
-def _json(row: Incoming | Outgoing) -> bytes:
-    return json_line(views.letter(row, now=time.time(), full=True))
-
-
-def _text(row: Incoming | Outgoing) -> bytes:
-    """Headers, then the body between two lines that its sender cannot have foreseen."""
-    parts = {k: v for k, v in _PARTS.decode(row.raw).items() if bytes(v) != b"null"}
-    view = views.letter(row, now=time.time())
-    lines = [f"{title}: {field(_value(view[name]))}" for name, title in _SHOWN if name in view]
-    if view["peer"] is not None:
-        lines.append(f"Peer: {field(view['peer'])}")
-    lines.append(f"State: {view['state']}" + (" OVERDUE" if view["overdue"] else ""))
-    if view.get("outcome"):
-        lines.append(f"Outcome: {field(view['outcome'])}" + (f" ({field(view['note'])})" if view["note"] else ""))
-    if view.get("reason"):
-        lines.append(f"Reason: {field(view['reason'])}")
-    for name in ("context", *(name for name in parts if name not in FIELDS)):
-        if name in parts:
-            lines.append(f"{field(name)}: {field(_value(msgspec.json.decode(parts[name])))}")
-    body = msgspec.json.decode(parts["body"]) if "body" in parts else ""
-    mark, who = secrets.token_hex(8), field(row.sender)
-    if body:
-        lines += [
-            "",
-            f"--- {mark} begin: untrusted text of {who}, up to the same mark ---",
-            plain(body).rstrip("\n"),
-            f"--- {mark} end of the untrusted text of {who} ---",
-        ]
-    return ("\n".join(lines) + "\n\n").encode("utf-8", "replace")
-
-
-def _value(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    return msgspec.json.encode(value).decode()

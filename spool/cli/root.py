@@ -67,6 +67,8 @@ GUESSES: Final = {
     "rm": "cancel",
     "requeue": "dead retry",
     "ping": "peer check",
+    "help": "--help",
+    "version": "--version",
 }
 PART_GUESSES: Final = {
     "ls": "list",
@@ -154,7 +156,10 @@ class Root(Group):
     guesses = GUESSES
 
     def __init__(self) -> None:
-        super().__init__("spool", invoke_without_command=True, callback=_print_help)
+        settings = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+        super().__init__(
+            "spool", invoke_without_command=True, callback=_print_help, context_settings=settings
+        )
         self.params.append(_version_option())
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -211,7 +216,7 @@ class Root(Group):
             # The options may not have been read as far as --json.
             plain_words = words[: words.index("--")] if "--" in words else words
             return failing.tell(exc, as_json=call.json or "--json" in plain_words)
-        except Exception as exc:  # the last door: told in one line, the traceback on demand
+        except Exception as exc:  # noqa: BLE001  the last door: one line, the traceback on demand
             return failing.tell(exc, as_json=call.json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -11,7 +12,7 @@ from spool import views
 from spool.api import CITATION, Posted, Spool
 from spool.cli import drafts
 from spool.cli.common import Call, common
-from spool.cli.kinds import DEADLINE, JSON_PAIR, LENGTH, PAIR, PRIORITY
+from spool.cli.kinds import PRIORITY, deadline, json_pair, length, pair
 from spool.errors import NotFound, SecretFound
 from spool.message import FIELDS
 from spool.states import State
@@ -79,13 +80,22 @@ _CONTENT: Final = (
     click.option("-b", "--body", metavar="TEXT", help="The text; - reads it from standard input."),
     click.option("--body-file", metavar="FILE", help="A file with the text; - is standard input."),
     click.option("--type", metavar="TYPE", help="question, blocker, status-update, deploy-ready, …"),
-    click.option("--priority", type=PRIORITY, help="P0 goes first; P2 where not given."),
-    click.option("--deadline", type=DEADLINE, help="When an answer is wanted: RFC 3339, or 30m, 2h, 1d."),
-    click.option("--expires", type=DEADLINE, help="When it is not worth delivering any more."),
+    click.option("--priority", type=PRIORITY, metavar="P1", help="P0 goes first; P2 where not given."),
+    click.option(
+        "--deadline",
+        type=deadline,
+        metavar="WHEN",
+        help="When an answer is wanted: RFC 3339, or 30m, 2h, 1d.",
+    ),
+    click.option(
+        "--expires", type=deadline, metavar="WHEN", help="When it is not worth delivering any more."
+    ),
     click.option("--requires-response", is_flag=True, help="Say that an answer is wanted."),
-    click.option("--context", type=PAIR, multiple=True, metavar="K=V", help="Into `context`, as text."),
-    click.option("--context-json", type=JSON_PAIR, multiple=True, metavar="K=JSON", help="The same, as JSON."),
-    click.option("--field", type=PAIR, multiple=True, metavar="K=V", help="A field of your own."),
+    click.option("--context", type=pair, multiple=True, metavar="K=V", help="Into `context`, as text."),
+    click.option(
+        "--context-json", type=json_pair, multiple=True, metavar="K=JSON", help="The same, as JSON."
+    ),
+    click.option("--field", type=pair, multiple=True, metavar="K=V", help="A field of your own."),
     click.option("--allow-secrets", is_flag=True, hidden=True),
 )
 
@@ -114,7 +124,9 @@ def _content(options: dict[str, Any]) -> Content:
     type=click.Choice(["received", "read", "answer", "done"]),
     help="Wait until it is that far; exit 3 if not in time.",
 )
-@click.option("--timeout", type=LENGTH, default=WAIT_S, help="How long to wait; 100 s where not given.")
+@click.option(
+    "--timeout", type=length, metavar="S", default=WAIT_S, help="How long to wait; 100 s where not given."
+)
 def send(
     call: Call,
     to: str | None,
@@ -145,7 +157,9 @@ def send(
     spool = call.spool()
     if message is not None:
         if any((to, id, re, thread, *content)):
-            raise click.UsageError("--message takes the whole message from the file: leave TO and the rest out")
+            raise click.UsageError(
+                "--message takes the whole message from the file: leave TO and the rest out"
+            )
         found = drafts.from_file(message)
         allowed = _allowed(spool, found.texts(), asked=allow_secrets)
         posted = found.post(spool, bool(allowed))
@@ -233,7 +247,7 @@ def _allowed(spool: Spool, texts: list[str], *, asked: bool) -> list[str]:
     from spool import secret_rules
 
     rules = sorted({hit.rule for text in texts if (hit := secret_rules.find(text)) is not None})
-    at_terminal = click.get_text_stream("stdin").isatty() and click.get_text_stream("stderr").isatty()
+    at_terminal = sys.stdin.isatty() and sys.stderr.isatty()
     if not rules or not (at_terminal or spool.config.host.secrets == "ask"):
         return []
     asks = f"This looks like a credential ({', '.join(rules)}). Send it all the same?"

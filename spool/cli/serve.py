@@ -11,6 +11,9 @@ import click
 
 from spool.cli.common import Call, common
 from spool.errors import LinkLost, NotAuthorised, SpoolError, Superseded, UnknownPeer
+from spool.running import Running
+from spool.transports import frames
+from spool.transports.stdio import StdioPipe
 
 
 @click.command()
@@ -19,31 +22,26 @@ from spool.errors import LinkLost, NotAuthorised, SpoolError, Superseded, Unknow
 def serve(call: Call, peer: str) -> None:
     """Be the far end of a link, on standard input and output, until it ends.
 
-    sshd starts this for the key that `spool peer authorize` wrote down; an exec: peer
-    starts it by itself. Nobody needs to type it.
+    sshd starts this for the key that `spool peer authorize` wrote down; the url of an
+    exec: peer starts it too. Nobody needs to type it.
 
     \b
     Example:
       ssh host spool serve --peer laptop
     """
-    from spool.transports.stdio import StdioPipe
-
     # First of all: from here on nothing can be printed into the link.
     pipe = StdioPipe()
     try:
         _serve(call, peer, pipe)
     except (LinkLost, Superseded):
+        # The dialler ended it, or has another link now: both stand in the log.
         return
     except SpoolError as exc:
         _say_bye(pipe, exc)
         raise
 
 
-def _serve(call: Call, peer: str, pipe: object) -> None:
-    from spool.running import Running
-    from spool.transports.stdio import StdioPipe
-
-    assert isinstance(pipe, StdioPipe)
+def _serve(call: Call, peer: str, pipe: StdioPipe) -> None:
     running = Running(call.home, "serve")
     running.configure_log(stderr=False)
 
@@ -64,11 +62,7 @@ def _serve(call: Call, peer: str, pipe: object) -> None:
         running.stop()
 
 
-def _say_bye(pipe: object, exc: SpoolError) -> None:
-    """Tell the dialler why; the link itself says it where it came as far as hello."""
-    from spool.transports import frames
-    from spool.transports.stdio import StdioPipe
-
-    assert isinstance(pipe, StdioPipe)
+def _say_bye(pipe: StdioPipe, exc: SpoolError) -> None:
+    """Tell the dialler why; where the link came as far as hello, it has said so itself."""
     with contextlib.suppress(LinkLost):
         pipe.send(frames.encode(frames.Bye(exc.kind, str(exc))))

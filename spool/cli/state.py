@@ -10,7 +10,7 @@ import click
 from spool import views
 from spool.api import ago
 from spool.cli.common import Call, common
-from spool.cli.kinds import LENGTH
+from spool.cli.kinds import length
 from spool.cli.text import table
 from spool.message import parse_time
 
@@ -20,7 +20,8 @@ from spool.message import parse_time
 @click.option("--check", is_flag=True, help="Exit 1, with a line for each finding, when something is stuck.")
 @click.option(
     "--max-age",
-    type=LENGTH,
+    type=length,
+    metavar="S",
     default=views.MAX_AGE_S,
     help="How long the oldest message may wait: seconds, or 30m, 2h.  [15m]",
 )
@@ -48,7 +49,10 @@ def status(call: Call, check: bool, max_age: float) -> None:
 
 
 def _text(view: dict[str, Any], findings: list[str], now: float) -> str:
-    lines = [f"{view['host']}, spool {view['version']}, home {view['home']}", f"  consumer  {_consumer(view, now)}"]
+    lines = [
+        f"{view['host']}, spool {view['version']}, home {view['home']}",
+        f"  consumer  {_consumer(view, now)}",
+    ]
     lines.append(f"  outbox    {_counts(view['outbox'])}{_oldest(view['oldest_queued_s'], 'queued')}")
     lines.append(f"  inbox     {_counts(view['inbox'])}{_oldest(view['oldest_unread_s'], 'unread')}")
     lines += [
@@ -88,7 +92,9 @@ def _peer(peer: dict[str, Any], now: float) -> tuple[str, ...]:
     notes = [f"{peer['queued']} queued" if peer["queued"] else "", peer["last_error"] or ""]
     if peer["retry_at"] is not None and (due := parse_time("retry_at", peer["retry_at"])) > now:
         notes.insert(1, f"next try in {ago(due - now)}")
-    contact = "never reached" if peer["last_contact"] is None else f"reached {_ago(peer['last_contact'], now)} ago"
+    contact = (
+        "never reached" if peer["last_contact"] is None else f"reached {_ago(peer['last_contact'], now)} ago"
+    )
     return peer["name"], peer["state"], contact, "; ".join(filter(None, notes))
 
 

@@ -41,7 +41,8 @@ def table(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:
     cells = [[field(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
-        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells
+        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cells
     ]
     return "\n".join(line.rstrip() for line in lines)
 

@@ -8,7 +8,7 @@ import click
 
 from spool import views
 from spool.cli.common import Call, common
-from spool.cli.kinds import LENGTH
+from spool.cli.kinds import length
 from spool.cli.text import table
 from spool.message import load
 from spool.store.base import Incoming, Outgoing
@@ -18,7 +18,7 @@ from spool.store.base import Incoming, Outgoing
 @common
 @click.argument("id", required=False)
 @click.option("--from", "sender", metavar="AGENT", help="Wait for mail from this agent.")
-@click.option("--timeout", type=LENGTH, default=100.0, help="How long to wait.  [100 s]")
+@click.option("--timeout", type=length, metavar="S", default=100.0, help="How long to wait.  [100 s]")
 def wait(call: Call, id: str | None, sender: str | None, timeout: float) -> None:
     """Wait for unread mail, or for an answer to the message ID that you sent.
 

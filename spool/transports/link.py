@@ -154,7 +154,8 @@ class Link:
                     case frames.Hello() as hello:
                         return hello
                     case frames.Bye(kind=kind, why=why):
-                        raise _from_bye(kind, why, self._gate.peer_name)
+                        # A far store that cannot be used is no spool there, for us.
+                        raise _from_bye(kind, why, self._gate.peer_name, otherwise=NoSpoolThere)
             noise += len(line) + 1
 
     def _nobody_there(self, cause: LinkError | None) -> LinkError:
@@ -439,10 +440,10 @@ class Link:
             self._gate.release(load)
 
 
-def _from_bye(kind: str, why: str, peer: str) -> LinkError:
-    cls = FarDiskFull if kind == StoreFull.kind else kinds().get(kind, LinkLost)
+def _from_bye(kind: str, why: str, peer: str, *, otherwise: type[LinkError] = LinkLost) -> LinkError:
+    cls = FarDiskFull if kind == StoreFull.kind else kinds().get(kind, otherwise)
     if not issubclass(cls, LinkError):
-        cls = LinkLost
+        cls = otherwise
     return cls(f"{peer} said: {why or 'bye'}"[:500])
 
 

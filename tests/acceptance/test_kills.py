@@ -90,23 +90,23 @@ class Field:
     def burst(self) -> None:
         """Give the senders something to do."""
         for sender in self.senders:
-            sender.send(self.rng.choice((EACH, EACH, MANY)), self.rng.randint(10, 30))
+            sender.send(self.rng.choice((EACH, EACH, MANY)), self.rng.randint(12, 36))
 
     def kill(self, kind: str, *, hunt: bool) -> None:
         """One round: a burst, and a kill in the middle of it."""
-        until(lambda: self.serve() is not None, LINK_S, f"no link for {LINK_S:.0f} s before {kind}")
-        self.burst()
-        time.sleep(self.rng.uniform(0.0, 0.04))
-        if not self._kill(kind, hunt):
-            return self.kill(kind, hunt=hunt)
+        deadline = time.monotonic() + LINK_S
+        while not self._hit(kind, hunt):
+            assert time.monotonic() < deadline, f"no {kind} to kill for {LINK_S:.0f} s"
         if self.rng.random() < 0.15:
             self.rng.choice(self.senders).kill()
             self.senders_killed += 1
         time.sleep(self.rng.uniform(0.0, 0.2))
         self._restart()
-        return None
 
-    def _kill(self, kind: str, hunt: bool) -> bool:
+    def _hit(self, kind: str, hunt: bool) -> bool:
+        until(lambda: self.serve() is not None, LINK_S, f"no link for {LINK_S:.0f} s before {kind}")
+        self.burst()
+        time.sleep(self.rng.uniform(0.0, 0.04))
         if (pid := self.victim(kind)) is None:
             return False
         with stopped(pid) as stands:
@@ -116,14 +116,21 @@ class Field:
             while not (carried := self.in_flight()) and time.monotonic() < deadline:
                 time.sleep(0.001)
             os.kill(pid, signal.SIGKILL)
+        self._bury(pid)
         self.kills[kind] += 1
         self.kills_in_flight[kind] += carried > 0
         return True
 
+    def _bury(self, pid: int) -> None:
+        for consumer in self.consumers.values():
+            if consumer.pid == pid:
+                consumer.process.wait(10)
+        until(lambda: gone(pid))
+
     def _restart(self) -> None:
         for host, consumer in self.consumers.items():
-            if consumer.process.poll() is not None:
-                assert consumer.process.returncode == -signal.SIGKILL, consumer.out.read_text()
+            if (status := consumer.process.poll()) is not None:
+                assert status == -signal.SIGKILL, consumer.out.read_text()
                 self.consumers[host] = host.start()
 
     def send_the_rest(self) -> None:

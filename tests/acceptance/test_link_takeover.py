@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.hosts import Consumer, Host, dials_by_ssh, hosts, until
-from tests.mail import Stream, assert_once, await_stored, generation, holder, linked, serves, stopped
+from tests.mail import Stream, assert_once, await_known, await_stored, generation, holder, linked, serves, stopped
 from tests.proxy import FaultProxy
 from tests.sshd import Sshd
 
@@ -36,11 +36,13 @@ class Pair(NamedTuple):
         print(f"{what}: {time.monotonic() - began:.1f} s")
 
     def assert_all_came_once(self, within_s: float) -> None:
-        """What was sent up to now, on both sides, is there."""
+        """What was sent up to now, on both sides, is there, and its sender knows."""
         there, back = list(self.there.ids), list(self.back.ids)
         began = time.monotonic()
         await_stored(self.far, there, within_s)
         await_stored(self.near, back, within_s)
+        await_known(self.near, there, within_s)
+        await_known(self.far, back, within_s)
         print(f"{len(there)} there and {len(back)} back after {time.monotonic() - began:.1f} s")
 
     def assert_one_link(self) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.hosts import Host, dials_by_ssh, hosts, until
-from tests.mail import Stream, assert_once, await_stored, latencies, linked, rows, say
+from tests.mail import Stream, assert_once, await_known, await_stored, latencies, linked, rows, say
 from tests.proxy import FaultProxy
 from tests.sshd import Sshd
 
@@ -68,7 +68,7 @@ def test_four_stalled_peers_do_not_slow_the_fifth(star: Star) -> None:
     with Stream(star.near, f"fay{STALLED}") as stream:
         time.sleep(5)
     await_stored(star.far[-1], stream.ids, 2)
-    until(lambda: settled(star.near, star.far[-1].name), 2)
+    await_known(star.near, stream.ids, 2)
     assert 0.5 > say("the fifth peer, four stalled", latencies(star.near, stream.ids))
     assert_once(star.far[-1], stream.ids)
     assert swept_at(star.near) > swept + 2
@@ -85,7 +85,3 @@ def test_four_stalled_peers_do_not_slow_the_fifth(star: Star) -> None:
         await_stored(host, sent[host.name], 15)
         assert_once(host, sent[host.name])
 
-
-def settled(host: Host, peer: str) -> bool:
-    """Whether nothing waits for a peer."""
-    return rows(host, "SELECT 1 FROM outbox WHERE peer = ? AND state <> 'received'", peer) == []

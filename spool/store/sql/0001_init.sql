@@ -3,8 +3,9 @@
 -- One row per message this host has to deliver or has delivered: its agents' own, and relayed ones
 -- (origin names the peer such a one came from). due says when to offer it to the next hop; NULL is
 -- nothing to carry. place orders a class: the sequence, or behind all others after a retry.
+-- seq is never given twice: a late answer about a row that is gone must not find a newer one.
 CREATE TABLE outbox (
-  seq            INTEGER PRIMARY KEY,
+  seq            INTEGER PRIMARY KEY AUTOINCREMENT,
   id             TEXT NOT NULL,
   sender         TEXT NOT NULL,
   recipient      TEXT NOT NULL,
@@ -56,7 +57,7 @@ CREATE INDEX outbox_open ON outbox (peer, sent_at) WHERE state = 'sent';
 
 -- One row per message for an agent of this host.
 CREATE TABLE inbox (
-  seq         INTEGER PRIMARY KEY,
+  seq         INTEGER PRIMARY KEY AUTOINCREMENT,
   id          TEXT NOT NULL,
   sender      TEXT NOT NULL,
   recipient   TEXT NOT NULL,

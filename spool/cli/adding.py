@@ -1,0 +1,128 @@
+"""Adding a peer: its host key accepted, the config written, the way to it tried."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Literal, NamedTuple
+
+import click
+import msgspec
+
+from spool import config, config_edit
+from spool.cli import checking
+from spool.cli.common import Call
+from spool.cli.text import one_line
+from spool.config import Config, Peer
+from spool.errors import BadConfig
+
+AT_FAULT_THERE = frozenset({"login", "spool answers", "hello"})
+
+
+class Given(NamedTuple):
+    """What the options said; None or empty is nothing."""
+
+    agents: tuple[str, ...]
+    via: tuple[str, ...]
+    remote_command: str | None
+    identity: Literal["spool", "user"] | None
+    fingerprint: str | None
+    yes: bool
+
+
+def add(call: Call, name: str, url: str, given: Given) -> None:
+    """Add the peer or change it, then check it; nothing is written where its host key is not accepted.
+
+    Raises:
+        BadConfig: the config would contradict itself.
+        HostKeyUnknown, HostKeyChanged: its key is not accepted.
+        LinkError: an ssh host whose key nobody knows cannot be reached.
+    """
+    here = config.load(call.home)
+    before = here.peers.get(name)
+    peer = _wanted(before or Peer(name=name), url, given)
+    checking.refuse_unknown_scheme(peer)
+    config.check(Config(here.host, {**here.peers, name: peer}))
+    if peer.scheme == "ssh":
+        from spool.cli.hostkeys import accepted
+
+        ask = _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
+        key = accepted(peer, call.home, wanted=given.fingerprint, ask=ask)
+        peer = msgspec.structs.replace(peer, host_key=key)
+    if peer != before:
+        config_edit.set_peer(call.home, name, _values(peer))
+    spool = call.spool()
+    found = checking.check(spool, peer)
+    told = _take_agents(call, peer, found.agents) if not peer.agents else []
+    command = checking.authorize_command(spool) if peer.scheme == "ssh" and not found.ok else None
+    call.tell(
+        {
+            "name": name,
+            "url": url,
+            "changed": peer != before or bool(told),
+            "agents": peer.agents or told,
+            "reachable": found.ok,
+            "steps": found.as_dicts(),
+            "next": command,
+        },
+        _said(name, before, peer, told, found),
+    )
+    if not found.ok:
+        last = found.steps[-1]
+        call.warn(f"warning: {name} does not work yet: {last.step}: {last.detail}; {last.hint}".rstrip("; "))
+        if command is not None and last.step in AT_FAULT_THERE:
+            call.warn(f"on the host of {name} run: {command}")
+
+
+def _wanted(before: Peer, url: str, given: Given) -> Peer:
+    return Peer(
+        name=before.name,
+        url=url,
+        agents=list(given.agents) or before.agents,
+        via=list(given.via) or before.via,
+        identity=given.identity or before.identity,
+        remote_command=given.remote_command or before.remote_command,
+        # The key of another host says nothing of this one.
+        host_key=before.host_key if before.url == url else "",
+        connect_timeout_s=before.connect_timeout_s,
+    )
+
+
+def _values(peer: Peer) -> dict[str, Any]:
+    return {
+        "url": peer.url,
+        "agents": peer.agents,
+        "via": peer.via,
+        "identity": peer.identity if peer.identity != "spool" else "",
+        "remote_command": peer.remote_command,
+        "host_key": peer.host_key,
+    }
+
+
+def _take_agents(call: Call, peer: Peer, named: list[str]) -> list[str]:
+    """Store those agents that the far hello named and that nobody else has."""
+    here = config.load(call.home)
+    taken: list[str] = []
+    for agent in named:
+        more = msgspec.structs.replace(peer, agents=[*taken, agent])
+        try:
+            config.check(Config(here.host, {**here.peers, peer.name: more}))
+        except BadConfig as exc:
+            call.warn(
+                f"warning: {peer.name} has an agent {one_line(agent)[:80]} that is left out: {exc.message}"
+            )
+        else:
+            taken.append(agent)
+    if taken:
+        config_edit.set_peer(call.home, peer.name, {"agents": taken})
+    return taken
+
+
+def _said(name: str, before: Peer | None, peer: Peer, told: list[str], found: checking.Found) -> str:
+    what = "added" if before is None else "changed" if peer != before or told else "there already, unchanged"
+    agents = ", ".join(peer.agents or told) or "nobody yet; those its hello names, once it answers"
+    last = found.steps[-1]
+    return f"{name}: {what}\nagents: {agents}" + (f"\n{last.step}: {last.detail}" if found.ok else "")
+
+
+def _ask(shown: str) -> bool:
+    return click.confirm(f"{shown}. Is that its key?", err=True)

@@ -1,0 +1,268 @@
+"""`spool peer`: the hosts that this one exchanges mail with."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from spool import authorized, config, config_edit, views
+from spool.api import Spool, ago
+from spool.cli import drafts
+from spool.cli.common import Call, common
+from spool.cli.root import Group
+from spool.cli.text import table
+from spool.config import Config, Peer
+from spool.errors import BadInput, UnknownPeer
+from spool.store.base import PeerRow
+
+
+@click.group(cls=Group)
+def peer() -> None:
+    """The hosts that this one exchanges mail with.
+
+    \b
+    Examples:
+      spool peer add cloud ssh://user@host
+      spool peer check cloud
+    """
+
+
+@peer.command("list")
+@common
+def peer_list(call: Call) -> None:
+    """List the peers, and who lives there.
+
+    \b
+    Example:
+      spool peer list --json
+    """
+    spool = call.spool()
+    with spool.store.read() as tx:
+        rows, waiting = tx.peers.all(), tx.outbox.waiting()
+    lines = []
+    for name, each in spool.config.peers.items():
+        row = rows.get(name) or PeerRow(name=name)
+        told = [] if each.agents else row.far_agents
+        view = views.peer_status(spool, each, row, waiting.get(name, 0))
+        call.tell(view | {"agents": each.agents or told, "via": each.via, "far_host": row.far_host})
+        contact = (
+            "never reached" if row.last_contact is None else f"{ago(time.time() - row.last_contact)} ago"
+        )
+        who = ", ".join([*each.agents, *told, *(f"{pattern} (via)" for pattern in each.via)]) or "nobody yet"
+        lines.append((name, view["state"], contact, each.url or "-", who))
+    if lines and not call.json:
+        call.say(table(lines))
+    elif not lines:
+        call.warn("no peers; `spool peer add NAME URL` adds one")
+
+
+@peer.command("add")
+@common
+@click.argument("name")
+@click.argument("url")
+@click.option(
+    "--agents", multiple=True, metavar="PATTERN", help="Who lives there; else those its hello names."
+)
+@click.option("--via", multiple=True, metavar="PATTERN", help="Who is reached through it.")
+@click.option("--remote-command", metavar="COMMAND", help="What starts spool there, where it is not found.")
+@click.option(
+    "--identity", type=click.Choice(["spool", "user"]), help="Whose key logs in: the home's, or yours."
+)
+@click.option("--fingerprint", metavar="SHA256:…", help="The host key that it must have.")
+@click.option("--yes", is_flag=True, help="Ask nothing; an unknown host key still needs --fingerprint.")
+def peer_add(call: Call, name: str, url: str, **options: Any) -> None:
+    """Add a host that this one dials, and check it.
+
+    URL is ssh://user@host:port (an alias of ~/.ssh/config will do), or exec:COMMAND
+    for anything that gives a pipe to `spool serve`. A host key that is not in
+    known_hosts is shown and asked about, or compared with --fingerprint. The same
+    again changes nothing.
+
+    \b
+    Examples:
+      spool peer add cloud ssh://user@host --agents "claude-cloud*"
+      spool peer add cloud ssh://host --fingerprint SHA256:nThbg6kX...
+      spool peer add box "exec:docker exec -i box spool serve --peer laptop"
+    """
+    from spool.cli import adding
+
+    adding.add(call, name, url, adding.Given(**options))
+
+
+@peer.command("authorize")
+@common
+@click.argument("name")
+@click.argument("key_file", metavar="PUBLIC-KEY-FILE")
+@click.option(
+    "--agents", multiple=True, metavar="PATTERN", help="Who lives there; else those its hello names."
+)
+@click.option("--print", "only_print", is_flag=True, help="Print the line, write no authorized_keys.")
+@click.option(
+    "--authorized-keys", metavar="FILE", help="Where it goes; your own ~/.ssh/authorized_keys if not given."
+)
+def peer_authorize(
+    call: Call,
+    name: str,
+    key_file: str,
+    agents: tuple[str, ...],
+    only_print: bool,
+    authorized_keys: str | None,
+) -> None:
+    """Let the host NAME dial us with this key, for `spool serve` and nothing else.
+
+    PUBLIC-KEY-FILE is the key that `spool init` printed over there; - is standard
+    input. The peer is added if it is new.
+
+    \b
+    Examples:
+      spool peer authorize laptop laptop.pub
+      echo "ssh-ed25519 AAAA... spool@laptop" | spool peer authorize laptop -
+    """
+    here = config.load(call.home)
+    line = authorized.line_for(drafts.text_from(key_file), peer=name, command=_own_command(), home=call.home)
+    before = here.peers.get(name)
+    wanted = msgspec.structs.replace(
+        before or Peer(name=name), agents=list(agents) or (before.agents if before else [])
+    )
+    config.check(Config(here.host, {**here.peers, name: wanted}))
+    path = _authorized_keys(authorized_keys)
+    changed = False if only_print else authorized.write(path, line, peer=name).changed
+    if wanted != before:
+        config_edit.set_peer(call.home, name, {"agents": list(agents) or None})
+    view = {
+        "name": name,
+        "line": line,
+        "authorized_keys": None if only_print else str(path),
+        "changed": changed or wanted != before,
+    }
+    said = "may dial us" if changed or wanted != before else "may dial us already"
+    call.tell(view, line if only_print else f"{name} {said}; its key stands in {path}")
+    if not only_print and (problem := _strict_modes(path)):
+        call.warn(f"warning: {problem}")
+
+
+@peer.command("check")
+@common
+@click.argument("name")
+def peer_check(call: Call, name: str) -> None:
+    """Say step by step what works on the way to NAME and what does not; exit 1 if something fails.
+
+    A link that is up stays up.
+
+    \b
+    Example:
+      spool peer check cloud
+    """
+    from spool.cli import checking
+
+    spool = call.spool()
+    found = checking.check(spool, spool.config.peer(name))
+    for step in found.steps:
+        call.tell({"peer": name, **step._asdict()})
+    if not call.json:
+        call.say(steps_text(found.as_dicts()))
+    if not found.ok:
+        click.get_current_context().exit(1)
+
+
+def steps_text(steps: list[dict[str, Any]]) -> str:
+    """The steps of a check, a line each."""
+    return table(
+        [
+            (
+                "ok" if step["ok"] else "FAILED",
+                step["step"],
+                " / ".join(step["detail"].splitlines()) + (f"; {step['hint']}" if step["hint"] else ""),
+            )
+            for step in steps
+        ]
+    )
+
+
+@peer.command("resume")
+@common
+@click.argument("name")
+def peer_resume(call: Call, name: str) -> None:
+    """Dial a stopped peer again, at once.
+
+    \b
+    Example:
+      spool peer resume cloud
+    """
+    spool = call.spool()
+    resumed = spool.resume_peer(name)
+    if resumed:
+        from spool import log
+        from spool.version import VERSION
+
+        log.configure(spool.home, role="cli", host=spool.config.host.name, version=VERSION, stderr=False)
+        log.info("peer.resumed", peer=name)
+    call.tell({"name": name, "resumed": resumed}, f"{name} is dialled again" if resumed else f"{name} is up")
+    if resumed and views.consumer_of(spool) is None and spool.config.peer(name).url:
+        call.warn("warning: no consumer runs here: `spool up --detach` starts one")
+
+
+@peer.command("remove")
+@common
+@click.argument("name")
+@click.option(
+    "--authorized-keys", metavar="FILE", help="Where its key stands; your own ~/.ssh/authorized_keys."
+)
+@click.option("--yes", is_flag=True, help="Even where mail waits for it: that dies.")
+def peer_remove(call: Call, name: str, authorized_keys: str | None, yes: bool) -> None:
+    """Remove a peer, and its line from authorized_keys.
+
+    \b
+    Example:
+      spool peer remove cloud
+    """
+    spool = call.spool()
+    _refuse_waiting(spool, name, yes)
+    line_gone = authorized.remove(_authorized_keys(authorized_keys), peer=name, home=call.home)
+    config_edit.remove_peer(call.home, name)
+    buried = spool.forget_peer(name)
+    view = {"name": name, "authorized_keys_changed": line_gone, "dead": buried}
+    call.tell(view, f"{name} is removed" + (f"; {len(buried)} messages for it are dead" if buried else ""))
+
+
+def _refuse_waiting(spool: Spool, name: str, yes: bool) -> None:
+    with spool.store.read() as tx:
+        count = tx.outbox.waiting().get(name, 0)
+        known = name in spool.config.peers
+    if not known:
+        raise UnknownPeer(f"no peer {name!r} here")
+    if count and not yes:
+        raise BadInput(
+            f"{count} messages wait for {name}", hint="with --yes they die with it; `spool outbox` lists them"
+        )
+
+
+def _own_command() -> list[str]:
+    script = Path(sys.executable).absolute().parent / "spool"
+    return [str(script)] if script.exists() else [str(Path(sys.executable).absolute()), "-m", "spool.cli"]
+
+
+def _authorized_keys(given: str | None) -> Path:
+    if given is not None:
+        return Path(given).expanduser().absolute()
+    # As sshd does it: the account's own home, whatever HOME says.
+    return Path(pwd.getpwuid(os.getuid()).pw_dir, ".ssh", "authorized_keys")
+
+
+def _strict_modes(path: Path) -> str | None:
+    """What sshd's StrictModes (sshd_config(5)) would refuse about the file, its folder and the home."""
+    for each in (path, path.parent, path.parent.parent):
+        found = each.stat()
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return f"sshd ignores the key while others may write to {each}: `chmod go-w {each}`"
+        if found.st_uid not in (0, os.getuid()):
+            return f"sshd ignores the key while {each} belongs to somebody else"
+    return None

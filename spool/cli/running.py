@@ -1,0 +1,177 @@
+"""`spool up`, `spool down` and `spool restart`: the consumer of this home."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+
+from spool import config, presence
+from spool.cli.common import Call, common
+from spool.cli.text import plain
+from spool.errors import NotInitialised, SpoolError
+from spool.presence import Process
+
+START_S: Final = 15.0
+STOP_S: Final = 30.0
+LOOK_S: Final = 0.05
+APP: Final = "workers.app.huey"
+# What it said, where it has no terminal to say it.
+OUT: Final = Path("log") / "consumer.out"
+
+
+@click.command()
+@common
+@click.option("--detach", is_flag=True, help="In the background, in a session of its own.")
+@click.option("--once", is_flag=True, help="Dial every peer, exchange what waits, and end; for cron.")
+def up(call: Call, detach: bool, once: bool) -> None:
+    """Run the consumer, which carries the mail: the same as `huey_consumer workers.app.huey`.
+
+    Where one runs already it says so and is content.
+
+    \b
+    Examples:
+      spool up --detach
+      spool up --once
+    """
+    if detach and once:
+        raise click.UsageError("--detach and --once: give one of them")
+    config.load(call.home)
+    if (running := _consumers(call.home)) != []:
+        _say(call, running[0], "runs already")
+    elif once:
+        _once(call)
+    elif detach:
+        _detach(call)
+    else:
+        # This process becomes the consumer; nothing is left here to come back to.
+        os.execve(sys.executable, _command(), _environment(call.home))  # noqa: S606
+
+
+@click.command()
+@common
+def down(call: Call) -> None:
+    """End the consumer, tidily, within 30 seconds.
+
+    \b
+    Example:
+      spool down
+    """
+    # Not the config: a consumer can be ended whatever has become of it.
+    if not (call.home / "run").is_dir():
+        raise NotInitialised(f"no spool home at {call.home}")
+    _down(call)
+
+
+@click.command()
+@common
+def restart(call: Call) -> None:
+    """End the consumer and start it again in the background.
+
+    \b
+    Example:
+      spool restart
+    """
+    config.load(call.home)
+    _down(call)
+    _detach(call)
+
+
+def _down(call: Call) -> None:
+    running = _consumers(call.home)
+    if not running:
+        call.tell({"running": False, "pid": None}, "no consumer runs here")
+        return
+    for process in running:
+        os.kill(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_S
+    while (left := _still(call.home, running)) and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+    if left:
+        pids = ", ".join(str(process.pid) for process in left)
+        raise SpoolError(
+            f"the consumer (pid {pids}) has not ended within {STOP_S:.0f} s",
+            hint=f"`kill -9 {pids}`; no mail is lost by it",
+        )
+    for process in running:
+        call.tell({"running": False, "pid": process.pid}, f"the consumer (pid {process.pid}) has ended")
+
+
+def _still(home: Path, running: list[Process]) -> list[Process]:
+    return [process for process in running if presence.lives(home / "run", process.token)]
+
+
+def _detach(call: Call) -> None:
+    out = call.home / OUT
+    file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        child = subprocess.Popen(
+            _command(),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            cwd=call.home,
+            env=_environment(call.home),
+            start_new_session=True,
+        )
+    finally:
+        os.close(file)
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and child.poll() is None:
+        if found := [process for process in _consumers(call.home) if process.pid == child.pid]:
+            _say(call, found[0], "runs")
+            # It lives on without this process.
+            child.returncode = 0
+            return
+        time.sleep(LOOK_S)
+    how = "is not up yet" if child.returncode is None else f"ended (exit {child.returncode})"
+    raise SpoolError(f"the consumer {how}: {_last_lines(out)}", hint=f"all it said is in {out}")
+
+
+def _last_lines(path: Path, count: int = 5) -> str:
+    lines = path.read_text("utf-8", "replace").splitlines()
+    return " / ".join(plain(line) for line in lines[-count:]) or "it said nothing"
+
+
+def _once(call: Call) -> None:
+    from spool.running import Running
+
+    running = Running(call.home, "consumer")
+    running.configure_log(stderr=False)
+    try:
+        results = running.once()
+    finally:
+        running.stop()
+    for peer, result in results.items():
+        call.tell({"peer": peer, "result": result}, f"{peer}: {result}")
+    if not results:
+        call.warn("there is no peer to dial")
+    if any(result != "exchanged" for result in results.values()):
+        click.get_current_context().exit(1)
+
+
+def _consumers(home: Path) -> list[Process]:
+    return presence.living(home / "run", "consumer")
+
+
+def _say(call: Call, process: Process, what: str) -> None:
+    call.tell({"running": True, "pid": process.pid}, f"the consumer {what}, pid {process.pid}")
+
+
+def _command() -> list[str]:
+    # -P: a folder `workers` in the current one must not be taken for ours.
+    return [sys.executable, "-P", "-m", "huey.bin.huey_consumer", APP]
+
+
+def _environment(home: Path) -> dict[str, str]:
+    found = {**os.environ, "SPOOL_HOME": str(home)}
+    if path := found.get("PYTHONPATH"):
+        # The consumer may start in another folder.
+        found["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in path.split(os.pathsep))
+    return found
