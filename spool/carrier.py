@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from spool import log, presence, retry
 from spool.clock import Clock
 from spool.config import Peer
@@ -20,6 +22,7 @@ from spool.transports.link import Link
 DIAL_S: Final = 90.0
 LOOK_S: Final = 1.0
 LONGEST_WAIT_S: Final = 7200.0
+DIALLING_S: Final = 0.5
 
 Dialler = Callable[[Peer], Pipe]
 
@@ -54,18 +57,21 @@ class Carrier:
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """End every link, tidily: leases are given back."""
+        """End every link, tidily: leases are given back. All of it takes `timeout_s` at most."""
         self._stop.set()
-        with self._lock:
-            callers = list(self._callers.values())
+        began = self._clock.monotonic()
+        callers = self.callers()
         for caller in callers:
             caller.stop()
+        self.end_accepted()
         for caller in callers:
-            caller.join(timeout_s)
-        if self._accepted is not None:
-            self._accepted.end()
+            # One that still dials has nothing to give back but its claim.
+            patience_s = timeout_s if caller.link is not None else DIALLING_S
+            caller.join(max(0.0, began + patience_s - self._clock.monotonic()))
+            if caller.is_alive():
+                self.ended(caller.peer.name)
         if self._thread is not None:
-            self._thread.join(timeout_s)
+            self._thread.join(max(0.0, began + timeout_s - self._clock.monotonic()))
 
     def poke(self) -> None:
         """Somebody rang: every link looks for work."""
@@ -99,11 +105,14 @@ class Carrier:
         """Start a caller for each new peer with a url, end those of peers that went."""
         wanted = {name: peer for name, peer in self._settings.config.peers.items() if peer.url}
         with self._lock:
-            for name in [n for n, c in self._callers.items() if wanted.get(n) != c.peer]:
-                self._callers.pop(name).stop()
+            before = dict(self._callers)
+            for name, caller in before.items():
+                if name not in wanted or _way(wanted[name]) != _way(caller.peer):
+                    caller.stop()
+                    del self._callers[name]
             for name, peer in wanted.items():
                 if name not in self._callers and not self._stop.is_set():
-                    self._callers[name] = caller = Caller(self, peer)
+                    self._callers[name] = caller = Caller(self, peer, after=before.get(name))
                     caller.start()
 
     def _watch(self) -> None:
@@ -204,13 +213,18 @@ class Carrier:
 
 
 class Caller(threading.Thread):
-    """Dials one peer for as long as the process lives, and reads its link."""
+    """Dials one peer for as long as the process lives, and reads its link.
 
-    def __init__(self, carrier: Carrier, peer: Peer) -> None:
+    Args:
+        after: who dialled it by another way before, and was stopped; it is waited for.
+    """
+
+    def __init__(self, carrier: Carrier, peer: Peer, *, after: Caller | None = None) -> None:
         super().__init__(name=f"link:{peer.name}", daemon=True)
         self.peer = peer
         self.tries = 0
         self._carrier = carrier
+        self._after = after
         self._halt = threading.Event()
         self._wake = threading.Event()
         self._link: Link | None = None
@@ -229,18 +243,25 @@ class Caller(threading.Thread):
             self._wake.set()
 
     def stop(self) -> None:
-        """End the link and dial no more."""
+        """End the link and dial no more; does not wait for either."""
         self._halt.set()
         self._wake.set()
         if (link := self._link) is not None:
-            link.end()
+            # A far command may be slow to end.
+            threading.Thread(target=link.end, name=f"end:{self.peer.name}", daemon=True).start()
 
     def run(self) -> None:
         """The thread."""
+        if self._after is not None:
+            # What it writes as it ends must not be taken for the end of ours.
+            self._after.join(DIAL_S)
+            self._after = None
         while not self._halt.is_set():
             try:
                 wait_s = self._once()
             except StoreError as exc:
+                if self._halt.is_set():
+                    return
                 log.error("store.failed", peer=self.peer.name, error=str(exc))
                 wait_s = LOOK_S
             self._wake.wait(wait_s)
@@ -271,3 +292,8 @@ class Caller(threading.Thread):
         self._link = link
         if self._halt.is_set():
             link.end()
+
+
+def _way(peer: Peer) -> Peer:
+    """What of a peer's config says how to dial it; who lives there may change while a link is up."""
+    return msgspec.structs.replace(peer, agents=[], via=[])

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from spool.inbox import LEASE_S
 from spool.message import Message, load
 from spool.store.base import Incoming
 
-if TYPE_CHECKING:
-    from spool.api import Spool
-
 RENEW_S: Final = 60.0
+
+
+class Keeper(Protocol):
+    """Whose messages these are: the Spool that leased them."""
+
+    def reply(self, id: str, body: str | None = None, **more: Any) -> str:
+        """See `Spool.reply`."""
+
+    def _finish(self, row: Incoming, *, outcome: str, note: str | None, lease: int) -> None: ...
+    def _give_back(self, row: Incoming) -> None: ...
+    def _renew(self, row: Incoming, lease_s: float) -> bool: ...
 
 
 class Delivery:
@@ -23,7 +31,7 @@ class Delivery:
     `priority`, `type`, `thread`, `re`, …; `message` is the whole.
     """
 
-    def __init__(self, spool: Spool, row: Incoming) -> None:
+    def __init__(self, spool: Keeper, row: Incoming) -> None:
         self._spool = spool
         self.row = row
         self.message: Message = load(row.raw, filled=row.filled, digest=row.digest)

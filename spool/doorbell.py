@@ -30,14 +30,21 @@ class Bell:
         self._path = run / f"{os.getpid()}-{secrets.token_hex(4)}.{kind}.bell"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        with _reachable(self._path) as name:
-            self._socket.bind(name)
-        self._path.chmod(0o600)
+        try:
+            with _reachable(self._path) as name:
+                self._socket.bind(name)
+            self._path.chmod(0o600)
+        except BaseException:
+            self._socket.close()
+            raise
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until somebody rings; False after `timeout_s`."""
+        # Not select: it knows no file above 1,023.
+        poll = select.poll()
         with contextlib.suppress(ValueError):
-            select.select([self._socket], [], [], max(0.0, timeout_s))
+            poll.register(self._socket, select.POLLIN)
+            poll.poll(max(0.0, timeout_s) * 1000)
         return self._drain()
 
     def _drain(self) -> bool:

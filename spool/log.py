@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
+import json
 import logging
 import os
 import sys
@@ -89,7 +90,7 @@ class _Sinks:
     def write(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Write events, already complete; a log that cannot be written never stops the mail."""
         events = list(events)
-        lines = b"".join(_encode(event) + b"\n" for event in events)
+        lines = b"".join(_line(event) for event in events)
         if self.file is not None:
             try:
                 self.file.write(lines)
@@ -114,6 +115,14 @@ class _Sinks:
             return
         with contextlib.suppress(OSError, ValueError):
             self.stream.write(f"spool: the log cannot be written: {exc}\n")
+
+
+def _line(event: Mapping[str, Any]) -> bytes:
+    try:
+        return _encode(event) + b"\n"
+    except (ValueError, TypeError, OverflowError):
+        # A file name that is not UTF-8, most likely; JSON can write half a character as an escape.
+        return json.dumps(event, default=str, skipkeys=True).encode() + b"\n"
 
 
 _sinks: _Sinks | None = None

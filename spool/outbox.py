@@ -101,11 +101,12 @@ def settle(store: Store, peer: str, host: str, told: Sequence[tuple[Parcel, Outc
 
 def _settle_one(tx: Tx, peer: str, host: str, parcel: Parcel, outcome: Outcome, now: float) -> bool:
     match outcome:
-        case Accepted(at=at, final=final, host=far):
-            new = State.RECEIVED if final else State.SENT
-            return tx.outbox.advance(parcel.seq, new, now=now, there=at, host=far if final else None)
+        case Accepted(at=at, final=True, host=far):
+            return tx.outbox.advance(parcel.seq, parcel.id, State.RECEIVED, now=now, there=at, host=far)
+        case Accepted(at=at):
+            return tx.outbox.advance(parcel.seq, parcel.id, State.SENT, now=now, there=at, host=None)
         case Left():
-            return tx.outbox.advance(parcel.seq, State.SENT, now=now, there=None, host=None)
+            return tx.outbox.advance(parcel.seq, parcel.id, State.SENT, now=now, there=None, host=None)
         case Deferred(reason=reason):
             due = now + retry.message_delay(parcel.attempts, _rng)
             tx.ledger.event(_event(parcel, now, host, peer, "deferred", reason))
@@ -179,7 +180,7 @@ def apply_ack(tx: Tx, row: Outgoing, ack: Ack, *, now: float) -> State | None:
     elif row.archived:
         moved = tx.outbox.advance_archived(row.id, row.sender, state, now=now, there=ack.at, host=ack.host)
     else:
-        moved = tx.outbox.advance(row.seq, state, now=now, there=ack.at, host=ack.host)
+        moved = tx.outbox.advance(row.seq, row.id, state, now=now, there=ack.at, host=ack.host)
     if moved and state is State.DONE:
         tx.outbox.finish(row.id, row.sender, outcome=ack.outcome or outcome or "done", note=ack.note)
     return state if moved else None

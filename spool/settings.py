@@ -30,6 +30,8 @@ class Settings:
         self._lock = threading.Lock()
         self._stamp = self._look()
         self.config: Config = config.load(home)
+        # What an earlier process said of an earlier file.
+        self._remember("")
         self._router: Router | None = None
         self._made = 0.0
 
@@ -41,16 +43,18 @@ class Settings:
         stamp = self._look()
         if stamp == self._stamp:
             return False
-        self._stamp = stamp
         try:
             fresh = config.load(self.home)
         except (BadConfig, NotInitialised) as exc:
             log.error("config.bad", error=str(exc))
             self._remember(str(exc))
+            self._stamp = stamp
             return False
-        self._remember("")
         with self._lock:
             self.config, self._router = fresh, None
+        self._remember("")
+        # Last: where the store failed, the next look finds the change again.
+        self._stamp = stamp
         log.info("config.changed", peers=len(fresh.peers))
         return True
 
@@ -65,6 +69,9 @@ class Settings:
             return self._router
 
     def _remember(self, problem: str) -> None:
+        with self._store.read() as tx:
+            if (tx.ledger.fact(FACT) or "") == problem:
+                return
         with self._store.write(sync=False) as tx:
             tx.ledger.set_fact(FACT, problem)
 

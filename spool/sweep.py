@@ -71,8 +71,10 @@ def archive(store: Store, host: Host, *, now: float, older_than_s: float | None 
         total += moved
         if moved < BATCH:
             break
-    with store.write(sync=False) as tx:
-        tx.sweepings.forget_seen(before=now - host.dedup_s, limit=BATCH)
+    forgotten = BATCH
+    while forgotten == BATCH:
+        with store.write(sync=False) as tx:
+            forgotten = tx.sweepings.forget_seen(before=now - host.dedup_s, limit=BATCH)
     if total:
         log.info("archive.moved", count=total)
     return total

@@ -8,9 +8,10 @@ from typing import Any, Final
 import msgspec
 
 from spool import presence, settings, sweep
-from spool.api import Posted, Spool, ago
+from spool.api import Posted, Spool
 from spool.config import Peer
 from spool.errors import UnknownPeer
+from spool.looking import ago
 from spool.message import format_time
 from spool.presence import Process
 from spool.states import Held, State

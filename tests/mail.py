@@ -85,7 +85,7 @@ def assert_once(host: Host, ids: Iterable[str]) -> None:
     # A process that is killed after its commit does not come to write this line.
     logged = Counter(event["id"] for event in host.log("message.stored"))
     assert logged <= wanted
-    assert [] == rows(host, "SELECT reason FROM quarantine")
+    assert rows(host, "SELECT reason FROM quarantine") == []
 
 
 def latencies(host: Host, ids: Iterable[str]) -> list[float]:

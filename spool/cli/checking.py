@@ -8,9 +8,10 @@ from typing import Any, Final, NamedTuple
 
 from spool import home as homes
 from spool import presence, views
-from spool.api import Spool, ago
+from spool.api import Spool
 from spool.config import Peer
 from spool.errors import BadConfig, SpoolError
+from spool.looking import ago
 from spool.running import dial
 from spool.store.base import PeerRow
 from spool.transports.frames import VERSION as PROTOCOL

@@ -85,7 +85,11 @@ class Letters(NamedTuple):
     def _line_of(self, id: str | None) -> int:
         # The last one that has it: an id that stands there twice is wrong the second time.
         for line, text in reversed(self.found):
-            if id is not None and _is_object(text) and _OBJECT.decode(text).get("id") == encode(id):
+            if (
+                id is not None
+                and _is_object(text)
+                and bytes(_OBJECT.decode(text).get("id", b"")) == encode(id)
+            ):
                 return line
         return 0
 

@@ -26,7 +26,7 @@ def init(call: Call, name: str | None, agents: tuple[str, ...]) -> None:
     \b
     Examples:
       spool init --agent claude-local
-      spool init --home /srv/spool --name build-host --agent builder --agent tester
+      spool init --home /srv/spool --name build --agent builder --agent tester
     """
     wanted = [*agents, *([call.agent] if call.agent and call.agent not in agents else [])]
     made = homes.init(call.home, name=name, agents=wanted)

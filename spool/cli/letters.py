@@ -7,12 +7,12 @@ import time
 import click
 
 from spool import views
-from spool.api import ago
 from spool.cli.common import Call, common
 from spool.cli.kinds import PRIORITY
 from spool.cli.kinds import since as since_time
 from spool.cli.text import table
 from spool.cli.whole import text_of
+from spool.looking import ago
 from spool.message import load
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from spool import views
-from spool.api import ago
 from spool.cli.common import Call, common
 from spool.cli.text import table
+from spool.looking import ago
 from spool.message import load
 from spool.store.base import Outgoing
 

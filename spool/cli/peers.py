@@ -14,13 +14,14 @@ import click
 import msgspec
 
 from spool import authorized, config, config_edit, views
-from spool.api import Spool, ago
+from spool.api import Spool
 from spool.cli import drafts
 from spool.cli.common import Call, common
 from spool.cli.root import Group
 from spool.cli.text import table
 from spool.config import Config, Peer
 from spool.errors import BadInput, UnknownPeer
+from spool.looking import ago
 from spool.store.base import PeerRow
 
 

@@ -9,11 +9,12 @@ from typing import Any, Final, NamedTuple, TypeVar
 import click
 
 from spool import views
-from spool.api import CITATION, Posted, Spool
+from spool.api import Posted, Spool
 from spool.cli import drafts
 from spool.cli.common import Call, common
 from spool.cli.kinds import PRIORITY, deadline, json_pair, length, pair
 from spool.errors import NotFound, SecretFound
+from spool.looking import CITATION
 from spool.message import FIELDS
 from spool.states import State
 

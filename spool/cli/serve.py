@@ -10,7 +10,7 @@ from types import FrameType
 import click
 
 from spool.cli.common import Call, common
-from spool.errors import LinkLost, NotAuthorised, SpoolError, Superseded, UnknownPeer
+from spool.errors import LinkLost, NoSpoolThere, NotAuthorised, SpoolError, Superseded, UnknownPeer
 from spool.running import Running
 from spool.transports import frames
 from spool.transports.stdio import StdioPipe
@@ -33,8 +33,8 @@ def serve(call: Call, peer: str) -> None:
     pipe = StdioPipe()
     try:
         _serve(call, peer, pipe)
-    except (LinkLost, Superseded):
-        # The dialler ended it, or has another link now: both stand in the log.
+    except (LinkLost, NoSpoolThere, Superseded):
+        # The dialler ended it, before its hello or after, or has another link now.
         return
     except SpoolError as exc:
         _say_bye(pipe, exc)

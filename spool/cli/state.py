@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from spool import views
-from spool.api import ago
 from spool.cli.common import Call, common
 from spool.cli.kinds import length
 from spool.cli.text import table
+from spool.looking import ago
 from spool.message import parse_time
 
 

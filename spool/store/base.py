@@ -238,8 +238,13 @@ class OutboxRows(Protocol):
     def release(self, parcels: Iterable[Parcel]) -> None:
         """Give leases back that were not used; a lease taken over since is left alone."""
 
-    def advance(self, seq: int, new: State, *, now: float, there: float | None, host: str | None) -> bool:
-        """Move a live row forward on proof; False where it was there already. Ends carrying it."""
+    def advance(
+        self, seq: int, id: str, new: State, *, now: float, there: float | None, host: str | None
+    ) -> bool:
+        """Move a live row forward on proof; False where it was there already. Ends carrying it.
+
+        `id` is asked for since a late word may name a `seq` that was archived and given anew.
+        """
 
     def advance_archived(
         self, id: str, sender: str, new: State, *, now: float, there: float | None, host: str | None
@@ -367,7 +372,7 @@ class AckRows(Protocol):
         """Give leases back."""
 
     def drop(self, seqs: Iterable[int]) -> None:
-        """The peer has them on disk."""
+        """The peer has them on disk. A `seq` is never given to a second ack: the word may come late."""
 
     def waiting(self) -> dict[str, int]:
         """Acks to be carried, by peer."""

@@ -72,7 +72,11 @@ class SqliteStore:
         refuse_unsafe(home)
         if not self.path.exists():
             raise NotInitialised(f"no spool home at {home}")
+        if self.path.stat().st_size == 0:
+            # SQLite would take it for a new one, and the mail that was here would go unmissed.
+            raise StoreCorrupt(f"{self.path}: it is empty")
         # Held for as long as the store is open: a migration waits for all of them to go.
+        (home / "run").mkdir(mode=0o700, exist_ok=True)
         self._home_lock = os.open(home / "run" / "home.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._home_lock, fcntl.LOCK_SH)
@@ -123,7 +127,7 @@ class SqliteStore:
         with self._read_lock, _translated(self.path):
             found = self._connection("read")[0].execute("PRAGMA quick_check(1)").fetchall()
         if found != [("ok",)]:
-            raise StoreCorrupt(f"{self.path}: {found[0][0]}")
+            raise StoreCorrupt(f"{self.path}: {' '.join(str(found[0][0]).split())}")
 
     def close(self) -> None:
         """Close it, as often as one likes."""

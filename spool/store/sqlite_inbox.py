@@ -26,7 +26,8 @@ class SqliteInbox:
         found = self._db.execute(
             "INSERT INTO inbox (id, sender, recipient, agent, peer, type, priority, received_at,"
             " deadline_at, hops, re, thread, filled, digest, raw, state)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'unread')"
+            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 'unread'"
+            " WHERE NOT EXISTS (SELECT 1 FROM inbox_archive WHERE id = ?1 AND sender = ?2)"
             " ON CONFLICT DO NOTHING RETURNING seq",
             row,
         ).fetchone()
@@ -109,7 +110,8 @@ class SqliteInbox:
         )
 
     def answers(self, id: str, agent: str) -> list[Incoming]:
-        return self._rows("WHERE re = ? AND agent = ? ORDER BY seq", (id, agent))
+        found = self._rows("WHERE re = ? AND agent = ?", (id, agent))
+        return sorted(found, key=lambda row: row.seq)
 
     def counts(self) -> dict[str, int]:
         return dict(self._db.execute("SELECT state, count(*) FROM inbox GROUP BY state").fetchall())

@@ -66,12 +66,15 @@ def _advances(table: str, key: str) -> dict[State, str]:
     }
 
 
-_LIVE: Final = _advances("outbox", "seq = ?1")
+_LIVE: Final = _advances("outbox", "seq = ?1 AND id = ?6")
 _ARCHIVED: Final = _advances("outbox_archive", "id = ?1 AND sender = ?6")
 # The far side's word on receipt may come after its word on reading.
 _FILL: Final = """
 UPDATE outbox SET received_there = ifnull(received_there, ?2), far_host = ifnull(far_host, ?3)
-WHERE seq = ?1"""
+WHERE seq = ?1 AND id = ?4"""
+
+# It was offered again, and the next hop has it.
+_AGAIN: Final = "UPDATE outbox SET due = NULL, lease_until = 0 WHERE seq = ? AND id = ? AND state = 'sent'"
 
 
 class SqliteOutbox:
@@ -89,7 +92,7 @@ class SqliteOutbox:
 
     def put_local(self, row: NewOutgoing, *, at: float, host: str) -> int:
         seq = self.put(row)
-        self.advance(seq, State.RECEIVED, now=at, there=at, host=host)
+        self.advance(seq, row.id, State.RECEIVED, now=at, there=at, host=host)
         return seq
 
     def lease(self, peer: str, *, generation: int, now: float, until: float, limit: int) -> list[Parcel]:
@@ -104,12 +107,16 @@ class SqliteOutbox:
             [(parcel.seq, parcel.lease) for parcel in parcels],
         )
 
-    def advance(self, seq: int, new: State, *, now: float, there: float | None, host: str | None) -> bool:
-        self._db.execute(_LIVE[new], (seq, new, now, there, host))
+    def advance(
+        self, seq: int, id: str, new: State, *, now: float, there: float | None, host: str | None
+    ) -> bool:
+        self._db.execute(_LIVE[new], (seq, new, now, there, host, id))
         if self._db.changes() > 0:
             return True
         if new is State.RECEIVED:
-            self._db.execute(_FILL, (seq, there, host))
+            self._db.execute(_FILL, (seq, there, host, id))
+        elif new is State.SENT:
+            self._db.execute(_AGAIN, (seq, id))
         return False
 
     def advance_archived(
@@ -121,7 +128,8 @@ class SqliteOutbox:
     def defer(self, parcel: Parcel, *, due: float, reason: str) -> bool:
         self._db.execute(
             "UPDATE outbox SET due = ?, reason = ?, lease_until = 0,"
-            " place = (SELECT max(place) + 1 FROM outbox WHERE peer = outbox.peer)"
+            " place = (SELECT max(o.place) + 1 FROM outbox AS o INDEXED BY outbox_due"
+            "  WHERE o.peer = outbox.peer AND o.class = outbox.class AND o.due IS NOT NULL)"
             " WHERE seq = ? AND lease = ? AND due IS NOT NULL",
             (due, reason, parcel.seq, parcel.lease),
         )

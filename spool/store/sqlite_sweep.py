@@ -23,8 +23,8 @@ class SqliteSweepings:
     def expired(self, *, now: float, limit: int) -> list[Outgoing]:
         rows = self._db.execute(
             f"SELECT {_OUT} FROM outbox WHERE due IS NOT NULL AND expires_at <= ?1"
-            f" AND lease_until <= ?1 ORDER BY expires_at LIMIT ?2",
-            (now, limit),
+            f" AND (lease_until <= ?1 OR lease_until > ?1 + ?3) ORDER BY expires_at LIMIT ?2",
+            (now, limit, LONGEST_LEASE_S),
         ).fetchall()
         return [sqlite_outbox.outgoing(row) for row in rows]
 

@@ -16,9 +16,9 @@ from spool.errors import LinkLost, NoSpoolThere
 from spool.transports.base import Pipe
 from spool.transports.lastwords import LastWords
 
-LEAVE_S: Final = 0.5    # for a command that ends by itself when its stdin does
-TERM_S: Final = 1.0     # after SIGTERM, before SIGKILL
-MOMENT_S: Final = 1.0   # for the last words and the exit status, once stdout has ended
+LEAVE_S: Final = 0.5  # for a command that ends by itself when its stdin does
+TERM_S: Final = 1.0  # after SIGTERM, before SIGKILL
+MOMENT_S: Final = 1.0  # for the last words and the exit status, once stdout has ended
 READ_BYTES: Final = 4096
 
 

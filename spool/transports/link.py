@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from spool.outbox import Load
 from spool.store.base import LeasedAck, Parcel
 from spool.transports import frames
 from spool.transports.base import Accepted, Deferred, Left, Outcome, Pipe, Refused
+from spool.transports.lastwords import LastWords
 
 HELLO_S: Final = 20.0
 PING_S: Final = 2.5
@@ -38,10 +40,12 @@ WINDOW_BYTES: Final = 8 * 1024 * 1024
 LEASE: Final = 256
 FRAME_BYTES: Final = 256 * 1024
 NOISE_BYTES: Final = 64 * 1024
+NOISE_TOLD: Final = 400
 RECEIVE_BYTES: Final = 256 * 1024
 GATHER: Final = 512
 
-_HELLO_START: Final = b'{"f":"hello"'
+# Wherever it begins: what a shell prints before it need not end with a line feed.
+_GREETING: Final = re.compile(rb'\{"f":"(?:hello|bye)"')
 
 
 class Link:
@@ -57,6 +61,7 @@ class Link:
         self._gate = gate
         self._dialled = dialled
         self._rest = b""
+        self._noise = LastWords()
         self._number = 0
         self._control: deque[bytes] = deque()
         self._parcels: dict[int, list[Parcel]] = {}
@@ -133,7 +138,9 @@ class Link:
         timer.daemon = True
         timer.start()
         try:
-            self._pipe.send(frames.encode(self._gate.hello()))
+            with contextlib.suppress(LinkLost):
+                # One that reads no more may have said why.
+                self._pipe.send(frames.encode(self._gate.hello()))
             hello = self._await_hello()
         except LinkLost as exc:
             raise self._nobody_there(exc) from exc
@@ -149,23 +156,24 @@ class Link:
                 if not got or noise + len(self._rest) > NOISE_BYTES:
                     raise self._nobody_there(None)
             line, _, self._rest = self._rest.partition(b"\n")
-            if line.startswith(_HELLO_START) or line.startswith(b'{"f":"bye"'):
-                match self._decode(line):
+            if (greeting := _GREETING.search(line)) is not None:
+                match self._decode(line[greeting.start() :]):
                     case frames.Hello() as hello:
                         return hello
                     case frames.Bye(kind=kind, why=why):
                         # A far store that cannot be used is no spool there, for us.
                         raise _from_bye(kind, why, self._gate.peer_name, otherwise=NoSpoolThere)
             noise += len(line) + 1
+            self._noise.feed(line + b"\n")
 
     def _nobody_there(self, cause: LinkError | None) -> LinkError:
         if self._error is not None:
             return self._error
-        words = self._pipe.last_words() or (cause.message if cause else "it ended without a word")
-        status = self._pipe.exit_status()
-        ending = "" if status is None else f" (exit {status})"
+        # A login that is none says so on stdout.
+        said = [self._pipe.last_words(), self._noise.text()[-NOISE_TOLD:]]
+        words = "; ".join(filter(None, said)) or (cause.message if cause else "it ended without a word")
         return NoSpoolThere(
-            f"{self._gate.peer_name}: no spool answered: {words}{ending}",
+            f"{self._gate.peer_name}: no spool answered: {words}",
             hint=f"`spool peer check {self._gate.peer_name}` says what is missing",
         )
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from spool.errors import LinkError, LinkLost, NoSpoolThere, TimedOut, kinds
+from spool.errors import FarDiskFull, LinkError, LinkLost, NoSpoolThere, StoreFull, TimedOut, kinds
 from spool.transports import frames
 from spool.transports.base import Pipe
+from spool.transports.lastwords import LastWords
 
 NOISE_BYTES: Final = 64 * 1024
+NOISE_TOLD: Final = 400
 READ_BYTES: Final = 4096
+# Wherever it begins: what a shell prints before it need not end with a line feed.
+_GREETING: Final = re.compile(rb'\{"f":"(?:hello|bye)"')
 
 
 class Heard(NamedTuple):
@@ -58,6 +63,7 @@ def _hello(pipe: Pipe, peer: str) -> frames.Hello:
     """The first hello or bye; what a far shell prints before it is passed over."""
     noise = 0
     rest = b""
+    printed = LastWords()
     while noise + len(rest) <= NOISE_BYTES:
         if b"\n" not in rest:
             got = pipe.receive(READ_BYTES)
@@ -67,24 +73,30 @@ def _hello(pipe: Pipe, peer: str) -> frames.Hello:
             continue
         line, _, rest = rest.partition(b"\n")
         noise += len(line) + 1
+        printed.feed(line + b"\n")
         match _frame(line):
             case frames.Hello() as hello:
                 return hello
             case frames.Bye(kind=kind, why=why):
                 raise _meant(kind)(f"{peer} said: {why or 'bye'}"[:500])
-    words = pipe.last_words() or "it ended without a word"
+    # A login that is none says so on stdout.
+    said = filter(None, [pipe.last_words(), printed.text()[-NOISE_TOLD:]])
+    words = "; ".join(said) or "it ended without a word"
     raise NoSpoolThere(f"{peer}: no spool answered: {words}")
 
 
 def _frame(line: bytes) -> frames.Frame | None:
-    if not line.startswith((b'{"f":"hello"', b'{"f":"bye"')):
+    if (greeting := _GREETING.search(line)) is None:
         return None
     try:
-        return frames.decode(line)
+        return frames.decode(line[greeting.start() :])
     except frames.BadFrame as exc:
         raise LinkLost(f"the far side speaks another protocol: {exc}") from exc
 
 
 def _meant(kind: str) -> type[LinkError]:
-    found = kinds().get(kind, LinkLost)
-    return found if issubclass(found, LinkError) else LinkLost
+    """As a link takes it: a far store that cannot be used is no spool there, for us."""
+    if kind == StoreFull.kind:
+        return FarDiskFull
+    found = kinds().get(kind, NoSpoolThere)
+    return found if issubclass(found, LinkError) else NoSpoolThere

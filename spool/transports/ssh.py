@@ -21,7 +21,7 @@ from spool.transports.ssh_keys import fingerprint, key_line
 
 __all__ = ["SshPipe", "dial", "fetch_host_key", "fingerprint", "key_line", "known_key", "remote_command"]
 
-MOMENT_S: Final = 1.0   # for the last words and the exit status, once stdout has ended
+MOMENT_S: Final = 1.0  # for the last words and the exit status, once stdout has ended
 READ_BYTES: Final = 4096
 
 # A far shell that was not logged in to has a short PATH. No single quotes, no !, no line ends:

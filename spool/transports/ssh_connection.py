@@ -23,8 +23,8 @@ DISABLED: Final = {
     "ciphers": ["3des-cbc", "aes128-cbc", "aes192-cbc", "aes256-cbc"],
     "macs": ["hmac-md5", "hmac-md5-96", "hmac-sha1", "hmac-sha1-96"],
 }
-DEAD_AFTER_MS: Final = 10_000   # TCP_USER_TIMEOUT: what was sent must be acknowledged by then
-GRACE_S: Final = 5.0            # paramiko's own limits, behind ours
+DEAD_AFTER_MS: Final = 10_000  # TCP_USER_TIMEOUT: what was sent must be acknowledged by then
+GRACE_S: Final = 5.0  # paramiko's own limits, behind ours
 JOIN_S: Final = 2.0
 _UP: Final = "is the host up, with its sshd on that port?"
 # Names differ by platform; what a platform lacks is left out.

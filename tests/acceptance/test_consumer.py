@@ -42,7 +42,7 @@ def ends(consumer: Consumer, number: int, what: str) -> None:
     took = time.monotonic() - began
     print(f"{what}: {took:.1f} s after {signal.Signals(number).name}")
     out = consumer.out.read_text()
-    assert 0 == status, out
+    assert status == 0, out
     assert "Traceback" not in out
     assert took < ENDS_WITHIN_S
 
@@ -57,8 +57,8 @@ def test_it_ends_with_a_link_up(pair: tuple[Host, Host, FaultProxy], number: int
     ends(consumer, number, "ended with a link up")
 
     assert not linked(near, "far")
-    assert ["consumer.stopped"] == [event["event"] for event in near.log("consumer.stopped")]
-    assert [] == [path.name for path in (near.home / "run").iterdir() if path.suffix in (".live", ".bell")]
+    assert [event["event"] for event in near.log("consumer.stopped")] == ["consumer.stopped"]
+    assert [path.name for path in (near.home / "run").iterdir() if path.suffix in (".live", ".bell")] == []
     until(lambda: not linked(far, "near"))
 
 
@@ -94,7 +94,7 @@ def test_it_ends_while_it_dials_hosts_that_do_not_answer(
 
     ends(consumer, number, "ended while dialling")
 
-    assert [] == rows(near, "SELECT name FROM peers WHERE state = 'dialling'")
+    assert rows(near, "SELECT name FROM peers WHERE state = 'dialling'") == []
 
 
 def test_it_ends_soon_after_it_was_started(pair: tuple[Host, Host, FaultProxy]) -> None:
@@ -171,9 +171,9 @@ def refusal(home: Path, *flags: str) -> str:
         text=True,
         timeout=20,
     )
-    assert (1, "") == (done.returncode, done.stdout), done.stderr
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
     lines = done.stderr.splitlines()
-    assert 1 == len(lines) and lines[0].startswith("spool: "), done.stderr
+    assert len(lines) == 1 and lines[0].startswith("spool: "), done.stderr
     return lines[0]
 
 
@@ -200,7 +200,7 @@ def test_a_changed_config_is_picked_up_on_hangup(tmp_path: Path) -> None:
         until(lambda: rows(near, "SELECT value FROM facts WHERE name = 'config_error'") == [("",)], 5)
 
         assert all(linked(near, host.name) for host in far)
-        assert [1, 1, 1] == [generation(near, host.name) for host in far]
+        assert [generation(near, host.name) for host in far] == [1, 1, 1]
         assert consumer.process.poll() is None
 
 

@@ -46,16 +46,21 @@ def there(tmp_path: Path) -> Iterator[tuple[Host, Login]]:
         yield far, Login(near, sshd, tmp_path)
 
 
-@pytest.mark.parametrize("asked", ["id", "sh -c 'echo pwned >&1'", "", "scp -t /tmp", "spool serve --peer other"])
+@pytest.mark.parametrize(
+    "asked", ["id", "sh -c 'echo pwned >&1'", "", "scp -t /tmp", "spool serve --peer other"]
+)
 def test_whatever_command_is_asked_for_serve_answers(there: tuple[Host, Login], asked: str) -> None:
     """Its first frame is hello, and nothing stands before it."""
     _, login = there
     done = subprocess.run(
-        login.ssh(login.target, *[asked] * bool(asked)), stdin=subprocess.DEVNULL, capture_output=True, timeout=20
+        login.ssh(login.target, *[asked] * bool(asked)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
     )
 
     hello = msgspec.json.decode(done.stdout.splitlines()[0])
-    assert ("hello", "far") == (hello["f"], hello["host"])
+    assert (hello["f"], hello["host"]) == ("hello", "far")
     assert b"uid=" not in done.stdout and b"pwned" not in done.stdout
 
 
@@ -67,9 +72,9 @@ def test_the_key_cannot_speak_for_another_peer(there: tuple[Host, Login]) -> Non
         line.say(f="messages", n=1, items=[line.item("oto", "fay")])
         (result,) = line.expect("results")["items"]
 
-    assert "refused" == result["r"] and "may not be spoken for by near" in result["why"]
-    assert (1, 0) == (generation(far, "near"), generation(far, "other"))
-    assert [] == rows(far, "SELECT 1 FROM inbox")
+    assert result["r"] == "refused" and "may not be spoken for by near" in result["why"]
+    assert (generation(far, "near"), generation(far, "other")) == (1, 0)
+    assert rows(far, "SELECT 1 FROM inbox") == []
 
 
 def test_there_is_no_file_transfer(there: tuple[Host, Login], tmp_path: Path) -> None:
@@ -94,7 +99,7 @@ def test_no_port_is_forwarded_to_there(there: tuple[Host, Login]) -> None:
     with running(login.ssh("-N", "-L", f"127.0.0.1:{port}:127.0.0.1:{target}", login.target)):
         until(lambda: listens(port), 10)
         with socket.create_connection(("127.0.0.1", port), timeout=10) as through:
-            assert b"" == through.recv(100)
+            assert through.recv(100) == b""
 
 
 def test_no_port_is_forwarded_from_there(there: tuple[Host, Login]) -> None:
@@ -107,7 +112,7 @@ def test_no_port_is_forwarded_from_there(there: tuple[Host, Login]) -> None:
         timeout=20,
     )
 
-    assert 255 == done.returncode and b"forward" in done.stderr
+    assert done.returncode == 255 and b"forward" in done.stderr
 
 
 def test_there_is_no_terminal(there: tuple[Host, Login]) -> None:
@@ -118,7 +123,7 @@ def test_there_is_no_terminal(there: tuple[Host, Login]) -> None:
     )
 
     assert b"PTY allocation request failed" in done.stderr
-    assert (255, b"") == (done.returncode, done.stdout)
+    assert (done.returncode, done.stdout) == (255, b"")
 
 
 def listens(port: int) -> bool:

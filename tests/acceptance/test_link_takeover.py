@@ -12,7 +12,17 @@ from typing import NamedTuple
 import pytest
 
 from tests.hosts import Consumer, Host, dials_by_ssh, hosts, until
-from tests.mail import Stream, assert_once, await_known, await_stored, generation, holder, linked, serves, stopped
+from tests.mail import (
+    Stream,
+    assert_once,
+    await_known,
+    await_stored,
+    generation,
+    holder,
+    linked,
+    serves,
+    stopped,
+)
 from tests.proxy import FaultProxy
 from tests.sshd import Sshd
 
@@ -50,7 +60,7 @@ class Pair(NamedTuple):
         until(lambda: len(serves(self.far)) == 1, what="more than one far end")
         before = generation(self.near, "far"), generation(self.far, "near")
         time.sleep(2.5)
-        assert 1 == len(serves(self.far))
+        assert len(serves(self.far)) == 1
         assert before == (generation(self.near, "far"), generation(self.far, "near"))
 
 

@@ -66,7 +66,7 @@ def settle_and_watch(both: Both, watch_s: float) -> None:
     until(lambda: both.linked() and unchanged(both, 3.0), 25, "it does not settle")
     links, ends = both.links(), both.far_ends()
     print(f"settled within {time.monotonic() - began - 3:.1f} s; links up till then: {links}")
-    assert [0, 1] == sorted(ends)
+    assert sorted(ends) == [0, 1]
     with (
         Stream(both.ann, "ben", every_s=0.05) as there,
         Stream(both.bob, "ada", every_s=0.05) as back,
@@ -100,7 +100,7 @@ def test_of_two_links_at_once_that_of_the_first_name_stays(both: Both, later: st
     until(lambda: both.to_bob.connections > 0 and both.to_ann.connections > 0)
 
     settle_and_watch(both, 7.0 if later == "neither" else 1.0)
-    assert (0, 1) == both.far_ends()
+    assert both.far_ends() == (0, 1)
     assert peer_row(both.ann, "bob").dialled and not peer_row(both.bob, "ann").dialled
     assert max(both.links()) <= 3
 
@@ -112,7 +112,7 @@ def test_a_link_that_is_up_is_left_alone_by_the_one_who_comes_later(both: Both) 
     both.ann.start()
 
     settle_and_watch(both, 1.0)
-    assert (1, 0) == both.far_ends()
+    assert both.far_ends() == (1, 0)
 
     before = generation(both.ann, "bob")
     bobs.stop()

@@ -88,11 +88,11 @@ def test_done_comes_back_although_the_hub_dies_again_and_again(line: Line) -> No
 
     assert stream.ids == sorted(taken, key=stream.ids.index)
     for host in line:
-        assert [] == rows(host, "SELECT reason FROM quarantine")
+        assert rows(host, "SELECT reason FROM quarantine") == []
     until(lambda: rows(line.hub, "SELECT 1 FROM acks") == [] == rows(line.cid, "SELECT 1 FROM acks"))
-    assert [("hub",)] == rows(line.cid, "SELECT DISTINCT peer FROM inbox")
+    assert rows(line.cid, "SELECT DISTINCT peer FROM inbox") == [("hub",)]
     with line.ann.api("ada") as spool:
-        assert "cid" == spool.sent(stream.ids[0]).far_host
+        assert spool.sent(stream.ids[0]).far_host == "cid"
 
 
 def linked_anew(line: Line) -> bool:
@@ -145,4 +145,4 @@ def test_a_peer_speaks_for_its_own_agents_only(line: Line) -> None:
     assert "may not be spoken for" in reason(line.ann, id)
     ((name, peer, why),) = rows(line.hub, "SELECT name, peer, reason FROM quarantine")
     assert (id, "ann") == (name, peer) and "mallory" in why
-    assert [] == rows(line.hub, "SELECT 1 FROM inbox")
+    assert rows(line.hub, "SELECT 1 FROM inbox") == []

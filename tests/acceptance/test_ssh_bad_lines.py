@@ -63,9 +63,7 @@ def open_pipe(sshd: Sshd, home: Path) -> Iterator[Open]:
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.5, 0.7, 0.8, 0.9, 0.97])
 @pytest.mark.parametrize("how", ["cut", "stall"])
-def test_a_bad_line_never_looks_like_a_refusal(
-    sshd: Sshd, open_pipe: Open, how: str, share: float
-) -> None:
+def test_a_bad_line_never_looks_like_a_refusal(sshd: Sshd, open_pipe: Open, how: str, share: float) -> None:
     """Wherever in the dialogue it fails: soon, and with an error that does not stop the peer."""
     with FaultProxy(sshd.port) as proxy:
         open_pipe(proxy.port).close()

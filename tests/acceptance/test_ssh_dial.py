@@ -112,9 +112,7 @@ def test_a_home_without_a_key_asks_for_init(sshd: Sshd, tmp_path: Path) -> None:
     assert "Failed" not in sshd.logged()
 
 
-def test_failures_leave_no_noise_on_stderr(
-    sshd: Sshd, home: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_failures_leave_no_noise_on_stderr(sshd: Sshd, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """paramiko would print tracebacks of its own."""
     refusal(lambda: ssh.dial(peer(sshd), home, as_name="near"))
     with FaultProxy(sshd.port) as proxy:
@@ -140,9 +138,7 @@ def test_a_key_with_a_passphrase_is_named_in_the_error(sshd: Sshd, tmp_path: Pat
     sshd.authorize(ECHO + new_key(tmp_path / "locked", passphrase="secret"))
     path = config(tmp_path, f"Host *\n IdentityAgent none\n IdentityFile {tmp_path}/locked")
 
-    error = refusal(
-        lambda: ssh.dial(peer(sshd, identity="user"), tmp_path, as_name="near", ssh_config=path)
-    )
+    error = refusal(lambda: ssh.dial(peer(sshd, identity="user"), tmp_path, as_name="near", ssh_config=path))
 
     assert isinstance(error, AuthRefused)
     assert f"{tmp_path}/locked has a passphrase" in error.message
@@ -202,7 +198,8 @@ def test_a_jump_host_that_cannot_go_on_says_where(
     (tmp_path / "known_hosts").write_text(sshd.known_hosts)
     target = free_port()
     path = config(
-        tmp_path, f"Host 127.0.0.1\n IdentityAgent none\n IdentityFile none\nHost gone\n"
+        tmp_path,
+        f"Host 127.0.0.1\n IdentityAgent none\n IdentityFile none\nHost gone\n"
         f" HostName 127.0.0.1\n Port {target}\n ProxyJump 127.0.0.1:{sshd.port}",
     )
 

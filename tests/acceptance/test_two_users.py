@@ -90,7 +90,7 @@ def test_the_protocols_messages_both_ways(tmp_path: Path, far: FarUser) -> None:
     there = FarHost(far)
     with Sshd(tmp_path / "sshd", config="AuthorizedKeysFile .ssh/authorized_keys") as sshd:
         here = Host(tmp_path, "laptop", "claude-local")
-        there.cli("init", "--name", "stackcp", *sum((["--agent", agent] for agent in demo.CLOUD), []))
+        there.cli("init", "--name", "stackcp", *(f"--agent={agent}" for agent in demo.CLOUD))
         key = tmp_path / "laptop.pub"
         key.write_text(here.made.public_key + "\n")
         there.cli("peer", "authorize", "laptop", "-", "--agents", "claude-local", stdin=key.read_text())

@@ -16,6 +16,7 @@ from tests.sshd import Sshd, new_key
 
 HOME = Path("/home/me/.spool")
 COMMAND = ["/usr/local/bin/spool"]
+SSH = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o"]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,17 @@ def test_a_comment_can_do_nothing(keys: list[str], comment: str) -> None:
     assert len(made.split(blob)[1]) <= 65
 
 
-ODD = ["it's here", 'say "hi"', "back\\slash", 'both\\"ways', "dollar$HOME", "semi;colon", "a  b", "ünïcode", "`id`"]
+ODD = [
+    "it's here",
+    'say "hi"',
+    "back\\slash",
+    'both\\"ways',
+    "dollar$HOME",
+    "semi;colon",
+    "a  b",
+    "ünïcode",
+    "`id`",
+]
 
 
 def test_odd_paths_arrive_as_they_are(tmp_path: Path, keys: list[str]) -> None:
@@ -88,20 +99,18 @@ def test_odd_paths_arrive_as_they_are(tmp_path: Path, keys: list[str]) -> None:
     show = [sys.executable, "-c", "import sys; print(ascii(sys.argv[1:]))"]
     with Sshd(tmp_path / "far") as sshd:
         (tmp_path / "known").write_text(f"[127.0.0.1]:{sshd.port} {sshd.host_key}\n")
-        for odd in ODD:
-            home = Path("/somewhere") / odd
-            (tmp_path / "far" / "authorized_keys").unlink(missing_ok=True)
-            sshd.authorize(line_for(key, peer="p", command=show, home=home))
-            ran = subprocess.run(
-                ["ssh", "-F", "none", "-o", f"UserKnownHostsFile={tmp_path / 'known'}", "-o", "BatchMode=yes"]
-                + ["-o", "IdentitiesOnly=yes", "-i", str(tmp_path / "client"), "-p", str(sshd.port)]
-                + [f"{sshd.user}@127.0.0.1", "ignored"],
-                capture_output=True,
-                text=True,
-                timeout=20,
-                check=True,
-            )
-            assert ran.stdout.strip() == ascii(["--home", str(home), "serve", "--peer", "p"])
+        home = Path("/somewhere") / " ".join(ODD)
+        sshd.authorize(line_for(key, peer="p", command=show, home=home))
+        ran = subprocess.run(
+            [*SSH, f"UserKnownHostsFile={tmp_path / 'known'}", "-i", str(tmp_path / "client")]
+            + ["-p", str(sshd.port), f"{sshd.user}@127.0.0.1", "ignored"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+
+    assert ran.stdout.strip() == ascii(["--home", str(home), "serve", "--peer", "p"])
 
 
 @pytest.mark.parametrize("odd", ["line\nbreak", "car\rriage", "nul\x00", "\x1b[2J"])
@@ -184,7 +193,9 @@ def test_the_mode_stays_and_a_link_is_followed(path: Path, keys: list[str]) -> N
     assert path.is_symlink() and stat.S_IMODE(real.stat().st_mode) == 0o640
 
 
-@pytest.mark.parametrize("before", ["{key}", "  {key}", 'from="10.*" {key}', 'command="/bin/sh" {key}', "{tab}"])
+@pytest.mark.parametrize(
+    "before", ["{key}", "  {key}", 'from="10.*" {key}', 'command="/bin/sh" {key}', "{tab}"]
+)
 def test_the_bare_key_is_refused(path: Path, keys: list[str], before: str) -> None:
     """The earlier line would win: a full shell. The file stays as it is."""
     text = before.format(key=keys[0], tab=keys[0].replace(" ", "\t")).encode() + b"\n"
@@ -243,7 +254,7 @@ def test_a_private_key_is_refused_in_its_own_words(tmp_path: Path) -> None:
     new_key(tmp_path / "key")
     private = (tmp_path / "key").read_text()
 
-    with pytest.raises(BadInput, match="this is a private key; give the .pub file") as caught:
+    with pytest.raises(BadInput, match=r"this is a private key; give the \.pub file") as caught:
         line(private)
     assert private.splitlines()[2] not in str(caught.value)
 

@@ -181,7 +181,13 @@ def test_patterns(pattern: str, name: str, fits: bool) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other", "meet"),
-    [("a*", "*b", True), ("a*b", "ab*", True), ("a*x", "a*y", False), ("*a*", "b*", True), ("a*", "b*", False)],
+    [
+        ("a*", "*b", True),
+        ("a*b", "ab*", True),
+        ("a*x", "a*y", False),
+        ("*a*", "b*", True),
+        ("a*", "b*", False),
+    ],
 )
 def test_patterns_that_meet(one: str, other: str, meet: bool) -> None:
     """Some name fits both."""
@@ -247,7 +253,7 @@ def test_bad_ssh_urls(url: str) -> None:
 
 def test_an_exec_url_is_split_as_a_shell_would() -> None:
     """And no shell runs it: what looks like one is an argument."""
-    assert parse_exec("exec:ssh 'a b' \"c\\\"d\" e\\ f; $HOME") == ["ssh", "a b", 'c"d', "e f;", "$HOME"]
+    assert parse_exec('exec:ssh \'a b\' "c\\"d" e\\ f; $HOME') == ["ssh", "a b", 'c"d', "e f;", "$HOME"]
 
 
 @pytest.mark.parametrize("url", ["exec:", "exec:  ", "exec:'open"])

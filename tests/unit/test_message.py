@@ -96,7 +96,7 @@ def test_foreign_ids_are_taken(field: str, id: str) -> None:
 
 @pytest.mark.parametrize("field", ["id", "re", "thread"])
 @pytest.mark.parametrize(
-    "id", ["", "-a", ".a", "_a", "x" * 129, "a/b", "../a", "a b", "a\n", "é", "a\x00", "a:b", "١"]
+    "id", ["", "-a", ".a", "_a", "x" * 129, "a/b", "../a", "a b", "a\n", "é", "a\x00", "a:b", "\u0661"]
 )
 def test_ids_that_could_do_harm_are_refused(field: str, id: str) -> None:
     """An id becomes a file name and a word in a log."""

@@ -109,8 +109,9 @@ CREATE TABLE seen (
 CREATE INDEX seen_at ON seen (at);
 
 -- Acks on their way to the peer their message came from; gone when that peer has them on disk.
+-- A seq is never used twice: the word that one has arrived may come late, over an older link.
 CREATE TABLE acks (
-  seq         INTEGER PRIMARY KEY,
+  seq         INTEGER PRIMARY KEY AUTOINCREMENT,
   peer        TEXT NOT NULL,
   sender      TEXT NOT NULL,
   recipient   TEXT NOT NULL,
@@ -150,9 +151,10 @@ CREATE TABLE quarantine (
   name   TEXT,
   reason TEXT NOT NULL,
   digest BLOB NOT NULL,
-  raw    BLOB NOT NULL,
-  UNIQUE (peer, digest, reason)
+  raw    BLOB NOT NULL
 ) STRICT;
+-- Not a plain UNIQUE: no peer is NULL, and no NULL is like another.
+CREATE UNIQUE INDEX quarantine_once ON quarantine (ifnull(peer, ''), digest, reason);
 
 -- What is known of each peer between processes. holder owns its link until holder_until.
 CREATE TABLE peers (

@@ -1,0 +1,89 @@
+"""Mending: what did not work, what is past, and peers that stopped or go."""
+
+from __future__ import annotations
+
+from spool import doorbell, outbox, presence, sweep
+from spool.errors import BadInput, NotFound
+from spool.looking import Looking
+from spool.states import State
+from spool.store.base import Event, Outgoing
+
+
+class Mending(Looking):
+    """The part of Spool for people who look after a host."""
+
+    def retry_dead(self, id: str) -> str:
+        """Queue a dead message again, with a new lifetime; its id."""
+        now = self._clock.now()
+        row = self.sent(id)
+        with self.store.write(sync=True) as tx:
+            if row.archived or not tx.outbox.revive(
+                row.seq, now=now, expires_at=now + self.config.host.lifetime_s
+            ):
+                _refuse_archived(row)
+                raise BadInput(f"{row.id} is {row.state}, not dead", id=row.id)
+            tx.ledger.event(_revived(row, now, self.config.host.name))
+            if row.peer:
+                tx.ledger.ring(row.peer)
+        doorbell.ring(self.home / "run")
+        return row.id
+
+    def drop_dead(self, id: str) -> str:
+        """Remove a dead message for good; its id."""
+        row = self.sent(id)
+        with self.store.write(sync=True) as tx:
+            if row.archived or not tx.outbox.drop(row.seq):
+                _refuse_archived(row)
+                raise BadInput(f"{row.id} is {row.state}, not dead", id=row.id)
+        return row.id
+
+    def drop_quarantined(self, n: int) -> None:
+        """Remove one for good. Raises NotFound."""
+        with self.store.write(sync=True) as tx:
+            if not tx.ledger.drop_quarantined(n):
+                raise NotFound(f"nothing has number {n} in the quarantine", hint="`spool quarantine list`")
+
+    def archive(self, *, older_than_s: float | None = None) -> int:
+        """Move what ended long enough ago to the archive now; how many messages moved."""
+        now = self._clock.now()
+        return sweep.archive(self.store, self.config.host, now=now, older_than_s=older_than_s)
+
+    def resume_peer(self, name: str) -> bool:
+        """Let a peer be dialled again at once; False where its link is up or dialled. Raises UnknownPeer."""
+        row = self.peer_row(name)
+        held = row.holder is not None and presence.lives(self.home / "run", row.holder)
+        if row.state in ("linked", "dialling") and held:
+            return False
+        with self.store.write(sync=True) as tx:
+            tx.peers.update(
+                name, state="waiting", failures=0, retry_at=None, error_kind=None, error=None, holder=None
+            )
+            tx.ledger.ring(name)
+        doorbell.ring(self.home / "run")
+        return True
+
+    def forget_peer(self, name: str) -> list[str]:
+        """Forget a peer that left the config; what waits for it dies with the reason. The ids of that."""
+        now = self._clock.now()
+        buried: list[str] = []
+        with self.store.write(sync=True) as tx:
+            for row in tx.outbox.pending(limit=-1, states=(State.QUEUED, State.SENT), peer=name):
+                if row.due is not None and outbox.bury(
+                    tx, row, self.config.host.name, now=now, reason=f"peer {name} was removed"
+                ):
+                    buried.append(row.id)
+            tx.ledger.rung(name)
+            tx.peers.forget(name)
+        doorbell.ring(self.home / "run")
+        return buried
+
+
+def _refuse_archived(row: Outgoing) -> None:
+    if row.archived:
+        raise BadInput(
+            f"{row.id} is {row.state} and in the archive", hint="send it again as a new message", id=row.id
+        )
+
+
+def _revived(row: Outgoing, now: float, host: str) -> Event:
+    return Event(row.id, row.sender, now, host, row.peer, row.state, "retried", row.attempts, "by hand")

@@ -1,0 +1,280 @@
+"""Sending: messages into the outbox, answers, and what is taken back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import uuid_utils
+
+from spool import doorbell, inbox, outbox
+from spool.errors import BadInput, BadMessage, IdTaken, NoAgent
+from spool.looking import Looking, message_of
+from spool.message import Message, format_time, seal
+from spool.router import Route
+from spool.states import State
+from spool.store.base import Exists, Tx
+
+
+class Posted(NamedTuple):
+    """A message that was taken: its id, its state now, and the next hop ("" for this host)."""
+
+    id: str
+    state: State
+    to: str
+    peer: str
+
+
+class Sending(Looking):
+    """The part of Spool that sends."""
+
+    def send(
+        self,
+        to: str,
+        *,
+        subject: str | None = None,
+        body: str | None = None,
+        priority: str | None = None,
+        type: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        requires_response: bool | None = None,
+        deadline: str | dt.datetime | None = None,
+        expires: str | dt.datetime | None = None,
+        re: str | None = None,
+        thread: str | None = None,
+        id: str | None = None,
+        agent: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        allow_secrets: bool = False,
+    ) -> str:
+        """Queue one message and return its id. When this returns it is on the disk, and ours.
+
+        The same call again with the same `id` returns the id and sends nothing: a caller that
+        does not know whether `send` returned retries with an id of its own.
+
+        Args:
+            to: `agent` or `agent@host`.
+            priority: P0 (first) to P3; P2 where not given.
+            deadline, expires: RFC 3339 text, or a datetime with a time zone.
+            extra: fields of the sender's own; they travel unchanged.
+
+        Raises:
+            BadMessage, TooLarge, SecretFound: the message breaks a rule; nothing was stored.
+            NoRoute: nobody has this address; near names are in the message.
+            IdTaken: `id` exists with other content.
+            StoreFull: the disk is full or nearly; nothing was stored.
+        """
+        given = {
+            **(extra or {}),
+            "id": id,
+            "to": to,
+            "subject": subject,
+            "body": body,
+            "priority": priority,
+            "type": type,
+            "context": context,
+            "requires_response": requires_response,
+            "deadline": _rfc3339(deadline),
+            "expires": _rfc3339(expires),
+            "re": re,
+            "thread": thread,
+        }
+        draft = {name: value for name, value in given.items() if value is not None}
+        return self.post([draft], agent=agent, allow_secrets=allow_secrets)[0].id
+
+    def send_many(
+        self, messages: Iterable[Mapping[str, Any] | bytes], *, agent: str | None = None
+    ) -> list[str]:
+        """Queue many messages in one commit, all or none; their ids, in order.
+
+        Args:
+            messages: JSON names and values (`to`, `subject`, …), or JSON text.
+
+        Raises:
+            as `send`; nothing was stored.
+        """
+        return [posted.id for posted in self.post(messages, agent=agent)]
+
+    def post(
+        self,
+        messages: Iterable[Mapping[str, Any] | bytes],
+        *,
+        agent: str | None = None,
+        allow_secrets: bool = False,
+    ) -> list[Posted]:
+        """As `send_many`, and says of each its state and its next hop."""
+        now = self._clock.now()
+        routed: list[tuple[Message, bool, Route]] = []
+        # One by one, so that who gives the messages knows at which one it failed.
+        for each in messages:
+            message, own_id = self._seal(each, agent, now, allow_secrets)
+            routed.append((message, own_id, self._resolve(message.to)))
+        self._refuse_low_space()
+        with self.store.write(sync=True) as tx:
+            posted = [self._put(tx, message, given, route, now) for message, given, route in routed]
+            rung = [tx.ledger.ring(peer) for peer in {route.peer for _, _, route in routed if route.peer}]
+            # At commit the messages are ours.
+        if any(rung) or any(not route.peer for _, _, route in routed):
+            doorbell.ring(self.home / "run")
+        return posted
+
+    def _seal(
+        self, given: Mapping[str, Any] | bytes, agent: str | None, now: float, allow_secrets: bool
+    ) -> tuple[Message, bool]:
+        speaker = agent
+        if not isinstance(given, bytes) and "from" in given:
+            speaker = given["from"]
+        if isinstance(given, bytes):
+            # Whom the text names counts, where it names somebody.
+            speaker = None
+        message = seal(
+            given,
+            id=f"msg-{uuid_utils.uuid7()}",
+            timestamp=format_time(now),
+            sender=self._default_sender(speaker, given),
+            max_bytes=self.config.host.max_message_bytes,
+            allow_secrets=allow_secrets,
+        )
+        if not self._router().is_local(message.sender):
+            raise NoAgent(
+                f"from: {message.sender!r} is not an agent of this host",
+                hint=f"`spool agent add {message.sender}` makes it one",
+            )
+        return message, "id" not in message.filled
+
+    def _default_sender(self, speaker: str | None, given: Mapping[str, Any] | bytes) -> str | None:
+        try:
+            return self.agent(speaker)
+        except NoAgent:
+            if isinstance(given, bytes):
+                return None
+            raise
+
+    def _put(self, tx: Tx, message: Message, own_id: bool, route: Route, now: float) -> Posted:
+        if own_id and (again := self._sent_before(tx, message)) is not None:
+            return again
+        row = outbox.row_of(
+            message, peer=route.peer, origin=None, now=now, lifetime_s=self.config.host.lifetime_s
+        )
+        try:
+            if route.peer == "":
+                tx.outbox.put_local(row, at=now, host=self.config.host.name)
+                tx.inbox.put(inbox.row_of(message, agent=route.agent, peer=None, now=now))
+                if message.re is not None:
+                    tx.outbox.answered(message.re, route.agent)
+            else:
+                tx.outbox.put(row)
+        except Exists as exc:
+            raise IdTaken(f"id: {message.id} is taken by another message", id=message.id) from exc
+        if message.re is not None:
+            tx.inbox.answered(message.re, message.sender)
+        state = State.RECEIVED if route.peer == "" else State.QUEUED
+        return Posted(message.id, state, message.to, route.peer)
+
+    def _sent_before(self, tx: Tx, message: Message) -> Posted | None:
+        if (before := tx.outbox.exact(message.id, message.sender)) is None:
+            return None
+        if before.digest != message.digest:
+            raise IdTaken(
+                f"id: {message.id} was sent before with other content (to {before.recipient},"
+                f" {format_time(before.queued_at)})",
+                id=message.id,
+            )
+        return Posted(before.id, before.state, before.recipient, before.peer)
+
+    def reply(
+        self,
+        id: str,
+        body: str | None = None,
+        *,
+        subject: str | None = None,
+        keep_open: bool = False,
+        agent: str | None = None,
+        allow_secrets: bool = False,
+        **fields: Any,
+    ) -> str:
+        """Answer a message in its thread and return the answer's id; what is answered is done.
+
+        It goes to the host the message came from. With `keep_open` the message stays open.
+
+        Raises:
+            NotFound: no such message for this agent; and as `send`.
+        """
+        return self.post_reply(
+            id,
+            body,
+            subject=subject,
+            keep_open=keep_open,
+            agent=agent,
+            allow_secrets=allow_secrets,
+            **fields,
+        ).id
+
+    def post_reply(
+        self,
+        id: str,
+        body: str | None = None,
+        *,
+        subject: str | None = None,
+        keep_open: bool = False,
+        agent: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        allow_secrets: bool = False,
+        **fields: Any,
+    ) -> Posted:
+        """As `reply`, and says of the answer its state and its next hop."""
+        now = self._clock.now()
+        row = self.received(id, agent=agent)
+        asked = message_of(row)
+        given = {
+            **(extra or {}),
+            **fields,
+            "from": row.agent,
+            "to": row.sender,
+            "re": row.id,
+            "thread": row.thread or row.id,
+            "subject": subject
+            or (asked.subject if asked.subject.startswith("Re: ") else f"Re: {asked.subject}"),
+            "body": body,
+        }
+        message, own_id = self._seal(given, row.agent, now, allow_secrets)
+        # Whatever the name resolves to here: an answer goes back where the question came from.
+        route = Route(row.peer, row.sender) if row.peer is not None else self._resolve(message.to)
+        self._refuse_low_space()
+        with self.store.write(sync=True) as tx:
+            posted = self._put(tx, message, own_id, route, now)
+            if not keep_open and not row.archived:
+                inbox.finish(tx, self.config.host.name, row, now=now, outcome="done", note=None)
+            if route.peer:
+                tx.ledger.ring(route.peer)
+        doorbell.ring(self.home / "run")
+        return posted
+
+    def cancel(self, id: str) -> str:
+        """Take back what is still queued; its id.
+
+        Raises:
+            NotFound: no such message.
+            BadInput: it is on its way or further.
+        """
+        now = self._clock.now()
+        row = self.sent(id)
+        with self.store.write(sync=True) as tx:
+            fresh = tx.outbox.exact(row.id, row.sender)
+            if fresh is None or fresh.state is not State.QUEUED or fresh.origin is not None:
+                raise BadInput(f"{row.id} is {row.state}, it cannot be taken back", id=row.id)
+            if now < fresh.lease_until <= now + 3600:
+                raise BadInput(
+                    f"{row.id} is being delivered just now", hint="look again in a moment", id=row.id
+                )
+            outbox.bury(tx, fresh, self.config.host.name, now=now, reason="cancelled", what="cancelled")
+        return row.id
+
+
+def _rfc3339(value: str | dt.datetime | None) -> str | None:
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is None:
+            raise BadMessage("deadline", "a datetime without a time zone")
+        return value.isoformat()
+    return value

@@ -1,0 +1,116 @@
+"""Waiting: for an answer, for a state, for mail; woken by the doorbell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from spool import doorbell
+from spool.errors import BadInput, WaitTimedOut
+from spool.looking import message_of
+from spool.message import Message
+from spool.reading import Reading
+from spool.states import ORDER, State
+from spool.store.base import Incoming, Outgoing
+
+ANSWER_FOLLOWS_S: Final = 2.0
+
+
+class Waiting(Reading):
+    """The part of Spool that waits."""
+
+    def request(self, to: str, *, timeout: float = 100.0, agent: str | None = None, **fields: Any) -> Message:
+        """Send a question and wait for its answer, which is done when this returns.
+
+        Args:
+            timeout: seconds.
+            fields: as `send`.
+
+        Raises:
+            WaitTimedOut: no answer in time; the question stays on its way, its id in `.id`.
+        """
+        who = self.agent(agent)
+        id = self.send(to, agent=who, requires_response=True, **fields)
+        answer = self.wait_for_answer(id, agent=who, timeout=timeout)
+        self.done([answer.id], agent=who)
+        return message_of(answer)
+
+    def wait_for_answer(self, id: str, *, agent: str | None = None, timeout: float) -> Incoming:
+        """Wait for a message that answers `id`; it stays unread.
+
+        Raises:
+            WaitTimedOut: none in time.
+            BadInput: the message is dead, and why.
+        """
+        row = self.sent(id)
+        who = agent or row.sender
+        for _ in self._looks(timeout):
+            with self.store.read() as tx:
+                answers = tx.inbox.answers(row.id, who)
+                fresh = tx.outbox.exact(row.id, row.sender)
+            if answers:
+                return answers[-1]
+            if fresh is not None and fresh.state is State.DEAD:
+                raise BadInput(f"{row.id} is dead: {fresh.reason}", id=row.id)
+        raise WaitTimedOut(f"no answer to {row.id} within {timeout:g} s", id=row.id)
+
+    def wait_for_end(self, id: str, *, agent: str | None = None, timeout: float) -> Incoming | Outgoing:
+        """Wait for an answer to `id`, or until it is done; the answer, which stays unread, else the row.
+
+        The word that it is done often comes just before the answer that made it so.
+
+        Raises:
+            WaitTimedOut: neither in time.
+            BadInput: the message is dead, and why.
+        """
+        row = self.sent(id)
+        who = agent or row.sender
+        for _ in self._looks(timeout):
+            with self.store.read() as tx:
+                answers = tx.inbox.answers(row.id, who)
+                fresh = tx.outbox.exact(row.id, row.sender)
+            if answers:
+                return answers[-1]
+            if fresh is not None and fresh.state is State.DEAD:
+                raise BadInput(f"{row.id} is dead: {fresh.reason}", id=row.id)
+            if fresh is not None and fresh.state is State.DONE:
+                row = fresh
+                if self._clock.now() - (fresh.done_at or 0.0) > ANSWER_FOLLOWS_S:
+                    break
+        if row.state is State.DONE:
+            return row
+        raise WaitTimedOut(f"no answer to {row.id} within {timeout:g} s", id=row.id)
+
+    def wait_for_state(self, id: str, state: State, *, timeout: float) -> Outgoing:
+        """Wait until a message has got as far as `state`, or further.
+
+        Raises:
+            WaitTimedOut: not in time.
+            BadInput: the message is dead, and why.
+        """
+        row = self.sent(id)
+        for _ in self._looks(timeout):
+            row = self.sent(row.id)
+            if row.state is State.DEAD:
+                raise BadInput(f"{row.id} is dead: {row.reason}", id=row.id)
+            if ORDER[row.state] >= ORDER[state]:
+                return row
+        raise WaitTimedOut(f"{row.id} is {row.state} after {timeout:g} s, not {state}", id=row.id)
+
+    def wait_for_mail(
+        self, *, agent: str | None = None, sender: str | None = None, timeout: float
+    ) -> list[Incoming]:
+        """Wait until there is unread mail for this agent; it stays unread. Raises WaitTimedOut."""
+        for _ in self._looks(timeout):
+            if rows := self.inbox(agent=agent, unread_only=True, sender=sender, limit=1000):
+                return rows
+        raise WaitTimedOut(f"no unread mail for {self.agent(agent)} within {timeout:g} s")
+
+    def _looks(self, timeout: float) -> Iterator[None]:
+        """Once now, then at each ring and once a second, until the time is up."""
+        deadline = self._clock.monotonic() + timeout
+        with doorbell.Bell(self.home / "run") as bell:
+            yield
+            while (left := deadline - self._clock.monotonic()) > 0:
+                bell.wait(min(left, 1.0))
+                yield

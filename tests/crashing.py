@@ -1,0 +1,100 @@
+"""A spool process that kills itself with -9 at a chosen point, once.
+
+`python -m tests.crashing POINT MARKER ROLE …`; the marker file says that it has died there, and a
+process that finds it lives on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+from huey.bin import huey_consumer
+
+from spool import doorbell, inbox, outbox
+from spool.api import Spool
+from spool.cli import main as spool_cli
+from spool.gate import Gate
+from spool.store import sqlite
+from spool.store.huey_storage import SpoolStorage
+from tests.hosts import ENV
+
+
+def command(point: str, marker: Path, *role: str) -> list[str]:
+    """What runs a role that dies at a point."""
+    return [sys.executable, "-m", "tests.crashing", point, str(marker), *role]
+
+
+def _die() -> None:
+    Path(sys.argv[2]).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _before(where: Any, name: str) -> None:
+    setattr(where, name, lambda *_args, **_more: _die())
+
+
+def _after(where: Any, name: str, here: Callable[[Any], object] = lambda _: True) -> None:
+    real = getattr(where, name)
+
+    def call(*args: Any, **more: Any) -> Any:
+        found = real(*args, **more)
+        if here(found):
+            _die()
+        return found
+
+    setattr(where, name, call)
+
+
+def _in_commit() -> None:
+    """Within SQLite's COMMIT, before it has written anything, of the first synced transaction."""
+    real = sqlite.connect
+
+    def connect(path: Path, *, synchronous: str) -> apsw.Connection:
+        connection = real(path, synchronous=synchronous)
+        if synchronous == "FULL":
+            connection.set_commit_hook(_die)
+        return connection
+
+    sqlite.connect = connect
+
+
+POINTS: Final[dict[str, Callable[[], None]]] = {
+    "in the commit": _in_commit,
+    "committed, not rung": lambda: _before(doorbell, "ring"),
+    "leased": lambda: _after(outbox, "lease", lambda load: load.parcels),
+    "taken, not answered": lambda: _after(inbox, "accept"),
+    "answered, not settled": lambda: _before(outbox, "settle"),
+    "settled": lambda: _after(outbox, "settle"),
+    "task taken": lambda: _after(SpoolStorage, "dequeue", lambda found: found and b"push" in found),
+    "ack leased": lambda: _after(outbox, "lease", lambda load: load.acks),
+    "ack taken, not answered": lambda: _after(outbox, "apply_acks"),
+    "ack answered, not dropped": lambda: _before(Gate, "drop_acks"),
+    "nowhere": lambda: None,
+}
+
+
+def _send(home: str, to: str, id: str) -> None:
+    with Spool(home) as spool:
+        print(spool.send(to, subject="crash", id=id), flush=True)
+
+
+if __name__ == "__main__":
+    _, point, marker, role, *rest = sys.argv
+    if not Path(marker).exists():
+        POINTS[point]()
+    match role:
+        case "send":
+            _send(*rest)
+        case "serve":
+            sys.argv = ["spool", *rest]
+            sys.exit(spool_cli())
+        case "consumer":
+            os.environ.update({**ENV, "SPOOL_HOME": rest[0]})
+            sys.argv = ["huey_consumer", "workers.app.huey"]
+            huey_consumer.consumer_main()
