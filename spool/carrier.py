@@ -283,6 +283,9 @@ class Caller(threading.Thread):
             self._halt.set()
         except SpoolError as exc:
             self._carrier.failed(self.peer.name, LinkLost(exc.message, hint=exc.hint), self._rng)
+        except Exception as exc:  # noqa: BLE001  a consumer that dials no more, without a word, is worse
+            log.error("link.defect", peer=self.peer.name, error=repr(exc), exc_info=exc)
+            self._carrier.failed(self.peer.name, LinkLost(f"a defect of this side: {exc!r}"), self._rng)
         finally:
             self._link = None
             self.tries += 1

@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -144,6 +143,8 @@ def parse_ssh(url: str) -> SshUrl:
     Raises:
         BadConfig: not such a url.
     """
+    from urllib.parse import urlsplit
+
     try:
         parts = urlsplit(url)
         port = parts.port

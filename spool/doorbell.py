@@ -58,6 +58,12 @@ class Bell:
             except OSError:
                 return rung
 
+    def ring(self) -> None:
+        """Ring this one bell; it may be closed."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            _ring_one(sender, self._path)
+
     def close(self) -> None:
         """Take it down, as often as one likes."""
         with contextlib.suppress(FileNotFoundError):
@@ -96,6 +102,7 @@ class Listener:
     def close(self) -> None:
         """Stop listening and take the bell down."""
         self._stop.set()
+        self._bell.ring()
         self._thread.join(2.0)
         self._bell.close()
 

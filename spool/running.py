@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from spool import home as homes
-from spool import log, sweep
+from spool import log, presence, sweep
 from spool.carrier import Carrier
 from spool.clock import Clock
 from spool.config import Peer
@@ -27,6 +27,9 @@ QUICK_CHECK_BYTES: Final = 64 * 1024 * 1024
 ALIVE_S: Final = 60.0
 CHECK_S: Final = 5.0
 ARCHIVE_S: Final = 60.0
+# What `once` says of a peer whose mail has gone.
+EXCHANGED: Final = "exchanged"
+CARRIED: Final = "carried by another process"
 # One line for each way to reach a peer: the module whose `dial` opens the pipe.
 TRANSPORTS: Final = {
     "ssh": "spool.transports.ssh",
@@ -177,9 +180,9 @@ class Running:
             for name, caller in list(pending.items()):
                 link = caller.link
                 if link is not None and link.up.is_set() and link.quiet_for() >= quiet_s:
-                    said[name] = "exchanged"
-                elif link is None and caller.tries:
-                    said[name] = self._last_error(name)
+                    said[name] = EXCHANGED
+                elif link is None and (found := self._without_us(name, caller.tries)) is not None:
+                    said[name] = found
                 else:
                     continue
                 del pending[name]
@@ -188,9 +191,15 @@ class Running:
         self.archive()
         return said
 
-    def _last_error(self, name: str) -> str:
+    def _without_us(self, name: str, tries: int) -> str | None:
+        """What there is to say of a peer that this process has no link to; None while it may get one."""
         with self.store.read() as tx:
-            return tx.peers.get(name).error or "ended"
+            row = tx.peers.get(name)
+        ours = row.holder in (None, self.presence.token)
+        if row.state == "linked" and not ours and presence.lives(self.home / "run", row.holder or ""):
+            return CARRIED
+        waits = row.retry_at is not None and row.retry_at > self.clock.now() + 1
+        return (row.error or "ended") if tries or waits or row.state == "stopped" else None
 
     def _sweep_until(self, halt: threading.Event) -> None:
         archived = 0.0

@@ -30,8 +30,11 @@ def command(point: str, marker: Path, *role: str) -> list[str]:
     return [sys.executable, "-m", "tests.crashing", point, str(marker), *role]
 
 
+_marker = Path(sys.argv[2]) if __name__ == "__main__" else Path()
+
+
 def _die() -> None:
-    Path(sys.argv[2]).touch()
+    _marker.touch()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -47,6 +50,19 @@ def _after(where: Any, name: str, here: Callable[[Any], object] = lambda _: True
         if here(found):
             _die()
         return found
+
+    setattr(where, name, call)
+
+
+def _breaks(where: Any, name: str) -> None:
+    """Not a death: an error that nobody has thought of, once."""
+    real = getattr(where, name)
+
+    def call(*args: Any, **more: Any) -> Any:
+        if _marker.exists():
+            return real(*args, **more)
+        _marker.touch()
+        raise ValueError("nobody has thought of this")
 
     setattr(where, name, call)
 
@@ -75,6 +91,8 @@ POINTS: Final[dict[str, Callable[[], None]]] = {
     "ack leased": lambda: _after(outbox, "lease", lambda load: load.acks),
     "ack taken, not answered": lambda: _after(outbox, "apply_acks"),
     "ack answered, not dropped": lambda: _before(Gate, "drop_acks"),
+    "the writer breaks": lambda: _breaks(outbox, "lease"),
+    "the reader breaks": lambda: _breaks(outbox, "settle"),
     "nowhere": lambda: None,
 }
 
@@ -85,8 +103,8 @@ def _send(home: str, to: str, id: str) -> None:
 
 
 if __name__ == "__main__":
-    _, point, marker, role, *rest = sys.argv
-    if not Path(marker).exists():
+    _, point, _, role, *rest = sys.argv
+    if not _marker.exists():
         POINTS[point]()
     match role:
         case "send":

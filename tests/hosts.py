@@ -48,12 +48,16 @@ class Consumer:
         """Its process id."""
         return self.process.pid
 
-    def stop(self, number: int = signal.SIGTERM, within_s: float = 25.0) -> int:
-        """End it by a signal; its exit status."""
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """Send it a signal, without waiting for its end."""
         if self.process.poll() is None:
             self.process.send_signal(number)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, signal.SIGCONT)
+
+    def stop(self, number: int = signal.SIGTERM, within_s: float = 25.0) -> int:
+        """End it by a signal; its exit status."""
+        self.end(number)
         try:
             return self.process.wait(within_s)
         except subprocess.TimeoutExpired:
@@ -112,11 +116,15 @@ class Host:
         self._consumers.append(consumer)
         return consumer
 
+    def end(self) -> None:
+        """Let every consumer that was started begin to end."""
+        for consumer in self._consumers:
+            consumer.end()
+
     def close(self) -> None:
         """End every consumer that was started."""
         for consumer in self._consumers:
-            if consumer.process.poll() is None:
-                consumer.stop()
+            consumer.stop()
         self._consumers.clear()
 
     def peer(self, name: str, **values: Any) -> None:
@@ -175,6 +183,9 @@ def hosts(folder: Path, **agents: list[str]) -> Iterator[tuple[Host, ...]]:
     try:
         yield made
     finally:
+        # Side by side: each takes a moment.
+        for host in made:
+            host.end()
         for host in made:
             host.close()
 

@@ -120,7 +120,7 @@ class Stream:
         ids: what was sent so far.
     """
 
-    def __init__(self, host: Host, to: str, *, every_s: float = 0.02, agent: str | None = None) -> None:
+    def __init__(self, host: Host, to: str, *, every_s: float = 0.03, agent: str | None = None) -> None:
         self.ids: list[str] = []
         self._host = host
         self._to = to
@@ -137,6 +137,10 @@ class Stream:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Send no more; as often as one likes."""
         self._halt.set()
         self._thread.join(30)
         assert self._error is None, self._error

@@ -17,6 +17,7 @@ from spool.store.sqlite_ledger import QUEUE
 
 WORKERS: Final = 4
 SHUTDOWN_S: Final = 20.0
+ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class SecondsScheduler(Scheduler):  # type: ignore[misc]  # huey is untyped
@@ -67,10 +68,13 @@ class SpoolConsumer(Consumer):  # type: ignore[misc]  # huey is untyped
         super().stop(graceful=True)
         self.huey.running.end(began)
         self.huey.storage.close()
+        for number in ENDING:
+            # The interpreter takes our handlers down while it ends, but leaves these.
+            signal.signal(number, signal.SIG_IGN)
 
     def _set_signal_handlers(self) -> None:
         super()._set_signal_handlers()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING:
             self._signal_actions[number] = (False, True)
 
     def _handle_signal(self, number: int, frame: Any) -> None:
@@ -78,7 +82,8 @@ class SpoolConsumer(Consumer):  # type: ignore[misc]  # huey is untyped
             # Huey would run itself anew, with every link going down for it.
             self._reload = True
             return
-        super()._handle_signal(number, frame)
+        # However often: what stop does is bounded, and broken off it would leave links half ended.
+        self._signum, self._restart, self._graceful = number, False, True
 
 
 class SpoolHuey(Huey):  # type: ignore[misc]  # huey is untyped

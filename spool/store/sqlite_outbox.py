@@ -208,10 +208,13 @@ class SqliteOutbox:
         return int(row[0])
 
     def answered(self, id: str, sender: str) -> None:
-        self._db.execute("UPDATE outbox SET answered = 1 WHERE id = ? AND sender = ?", (id, sender))
+        self._db.execute(
+            "UPDATE outbox SET answered = 1, overdue = 0 WHERE id = ? AND sender = ?", (id, sender)
+        )
         if self._db.changes() == 0:
             self._db.execute(
-                "UPDATE outbox_archive SET answered = 1 WHERE id = ? AND sender = ?", (id, sender)
+                "UPDATE outbox_archive SET answered = 1, overdue = 0 WHERE id = ? AND sender = ?",
+                (id, sender),
             )
 
     def _archived(self, id: str, sender: str) -> bool:

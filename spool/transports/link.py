@@ -421,6 +421,9 @@ class Link:
             self.end(exc)
         except StoreError as exc:
             self.end(LinkLost(f"the store here failed: {exc.message}", hint=exc.hint))
+        except Exception as exc:  # noqa: BLE001  a link without its writer would stand for ever
+            log.error("link.defect", peer=self._gate.peer_name, error=repr(exc), exc_info=exc)
+            self.end(LinkLost(f"a defect of this side: {exc!r}"))
 
     def _say_bye(self, why: LinkError) -> None:
         """Tell the far side why, where it can still hear: a pipe that blocks is not waited for."""

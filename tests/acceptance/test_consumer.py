@@ -79,6 +79,19 @@ def test_it_ends_with_a_stalled_link(pair: tuple[Host, Host, FaultProxy], number
     assert [(len(ids),)] == rows(near, free)
 
 
+def test_a_second_signal_changes_nothing(pair: tuple[Host, Host, FaultProxy]) -> None:
+    """It ends as it would have: Ctrl-C twice is no crash."""
+    near, _, proxy = pair
+    consumer = near.start()
+    until(lambda: linked(near, "far"))
+    proxy.stall()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+        consumer.end(number)
+        time.sleep(0.05)
+
+    ends(consumer, signal.SIGINT, "ended by five signals")
+
+
 @BOTH_SIGNALS
 def test_it_ends_while_it_dials_hosts_that_do_not_answer(
     pair: tuple[Host, Host, FaultProxy], number: int

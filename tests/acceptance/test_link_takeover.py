@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -35,15 +36,14 @@ class Pair(NamedTuple):
     near: Host
     far: Host
     proxy: FaultProxy
+    first: Consumer
     there: Stream
     back: Stream
 
     def take_over(self, within_s: float, what: str) -> None:
-        """Wait for a link that is newer than the first, and say how long that took."""
-        began = time.monotonic()
+        """Wait for a link that is newer than the first."""
         until(lambda: generation(self.near, "far") > 1 and linked(self.near, "far"), within_s, what)
         until(lambda: generation(self.far, "near") > 1 and linked(self.far, "near"), within_s, what)
-        print(f"{what}: {time.monotonic() - began:.1f} s")
 
     def assert_all_came_once(self, within_s: float) -> None:
         """What was sent up to now, on both sides, is there, and its sender knows."""
@@ -56,107 +56,145 @@ class Pair(NamedTuple):
         print(f"{len(there)} there and {len(back)} back after {time.monotonic() - began:.1f} s")
 
     def assert_one_link(self) -> None:
-        """One far end lives, and the link does not change any more."""
+        """One far end lives, and the link does not change any more; in the end, all came once."""
         until(lambda: len(serves(self.far)) == 1, what="more than one far end")
         before = generation(self.near, "far"), generation(self.far, "near")
-        time.sleep(2.5)
-        assert len(serves(self.far)) == 1
+        time.sleep(1.5)
+        assert 1 == len(serves(self.far))
         assert before == (generation(self.near, "far"), generation(self.far, "near"))
+        self.there.stop()
+        self.back.stop()
+        self.assert_all_came_once(within_s=5)
+        assert_once(self.far, self.there.ids)
+        assert_once(self.near, self.back.ids)
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Pair]:
-    """Mail flows both ways when the test begins; at its end every message must have come once."""
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Pair]:
+    """A pair with mail in flight."""
     with (
-        Sshd(tmp_path / "sshd") as sshd,
+        Sshd(folder / "sshd") as sshd,
         FaultProxy(sshd.port, latency_s=0.05) as proxy,
-        hosts(tmp_path, near=["nia"], far=["fay"]) as (near, far),
+        hosts(folder, near=["nia"], far=["fay"]) as (near, far),
     ):
         dials_by_ssh(near, far, sshd, near_agents=["nia"], far_agents=["fay"], port=proxy.port)
         with Stream(near, "fay") as there, Stream(far, "nia") as back:
-            near.start()
+            pair = Pair(near, far, proxy, near.start(), there, back)
             until(lambda: linked(near, "far") and linked(far, "near"))
-            until(lambda: min(len(there.ids), len(back.ids)) >= 20)
-            yield Pair(near, far, proxy, there, back)
-        await_stored(far, there.ids)
-        await_stored(near, back.ids)
-        assert_once(far, there.ids)
-        assert_once(near, back.ids)
+            yield pair
 
 
-def first_of_two(pair: Pair) -> tuple[Consumer, Consumer]:
-    """The consumer that holds the link, and another one that waits beside it."""
-    other = pair.near.start()
-    until(lambda: any(event["pid"] == other.pid for event in pair.near.log("consumer.started")))
-    (first,) = [each for each in pair.near._consumers if each.pid == holder(pair.near, "far")]
-    assert first is not other
-    return first, other
+def a_second(pair: Pair) -> Consumer:
+    """Another consumer beside the one that holds the link; it is running when this returns."""
+    second = pair.near.start()
+    until(lambda: any(event["pid"] == second.pid for event in pair.near.log("consumer.started")))
+    assert pair.first.pid == holder(pair.near, "far")
+    return second
 
 
-def test_a_killed_consumer_is_replaced_by_the_other(running: Pair) -> None:
-    """SIGKILL, with messages in flight; what it had leased is free again at once."""
-    first, other = first_of_two(running)
+class Silent(NamedTuple):
+    """Three pairs whose links fell silent at the same moment, each for another reason."""
 
-    first.kill()
+    since: float
+    stopped_consumer: Pair
+    second: Consumer
+    stopped_serve: Pair
+    old_serve: int
+    stranded: Pair
+    stranded_serve: int
 
-    running.take_over(15, "the other consumer took over after SIGKILL")
-    assert other.pid == holder(running.near, "far")
-    running.assert_all_came_once(within_s=5)
-    running.assert_one_link()
+    def say(self, what: str) -> None:
+        print(f"{what}, {time.monotonic() - self.since:.1f} s after")
 
 
-def test_a_consumer_that_stands_still_is_replaced_by_the_other(running: Pair) -> None:
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Silent]:
+    """Silence takes seconds to be noticed: all three are waited for side by side."""
+    with contextlib.ExitStack() as stack:
+        one, two, three = (
+            stack.enter_context(running(tmp_path_factory.mktemp(name))) for name in ("one", "two", "three")
+        )
+        second = a_second(one)
+        (old,), (stranded,) = serves(two.far), serves(three.far)
+        stack.enter_context(stopped(one.first.pid))
+        stack.enter_context(stopped(old))
+        three.proxy.strand()
+        yield Silent(time.monotonic(), one, second, two, old, three, stranded)
+
+
+def test_a_consumer_that_stands_still_is_replaced_by_the_other(silent: Silent) -> None:
     """SIGSTOP: it is alive, but silent. When it goes on it finds its link taken, and leaves it."""
-    first, other = first_of_two(running)
+    pair = silent.stopped_consumer
+    pair.take_over(25, "nobody took over")
+    silent.say("the second consumer took over from the first that was stopped")
+    assert silent.second.pid == holder(pair.near, "far")
+    pair.assert_all_came_once(within_s=5)
 
-    with stopped(first.pid):
-        running.take_over(25, "the other consumer took over after SIGSTOP")
-        assert other.pid == holder(running.near, "far")
-        running.assert_all_came_once(within_s=5)
+    os.kill(pair.first.pid, signal.SIGCONT)
 
-    running.assert_one_link()
-    assert other.pid == holder(running.near, "far")
+    pair.assert_one_link()
+    assert silent.second.pid == holder(pair.near, "far")
+    assert pair.first.process.poll() is None
 
 
-def test_a_far_end_that_stands_still_is_replaced(running: Pair) -> None:
+def test_a_far_end_that_stands_still_is_replaced(silent: Silent) -> None:
     """SIGSTOP of the far `serve`; the dialler hears nothing and dials anew. Continued, the old one ends."""
-    (old,) = serves(running.far)
+    pair = silent.stopped_serve
+    pair.take_over(25, "nobody took over")
+    silent.say("a new far end took over from the old one that was stopped")
+    pair.assert_all_came_once(within_s=5)
 
-    with stopped(old):
-        running.take_over(25, "a new far end took over after SIGSTOP of the old one")
-        running.assert_all_came_once(within_s=5)
+    os.kill(silent.old_serve, signal.SIGCONT)
 
-    until(lambda: not alive(old), 10, "the old far end did not end itself")
-    running.assert_one_link()
+    until(lambda: not alive(silent.old_serve), 10, "the old far end did not end itself")
+    pair.assert_one_link()
 
 
-def test_a_link_that_was_cut_without_a_word_is_replaced(running: Pair) -> None:
+def test_a_link_that_was_cut_without_a_word_is_replaced(silent: Silent) -> None:
     """No RST, no FIN: both ends notice by silence, and the far end of the old link ends too."""
-    (old,) = serves(running.far)
+    pair = silent.stranded
+    pair.take_over(25, "nobody took over")
+    silent.say("a new link took over from the one that was cut in silence")
+    pair.assert_all_came_once(within_s=5)
 
-    running.proxy.strand()
+    until(lambda: not alive(silent.stranded_serve), 15, "the old far end did not end itself")
+    pair.assert_one_link()
 
-    running.take_over(25, "a new link took over after a silent cut")
-    running.assert_all_came_once(within_s=5)
-    until(lambda: not alive(old), 15, "the old far end did not end itself")
-    running.assert_one_link()
+
+def test_a_killed_consumer_is_replaced_by_the_other(tmp_path: Path) -> None:
+    """SIGKILL, on a line that stalls: what it had leased and could not send is free again at once."""
+    with running(tmp_path) as pair:
+        second = a_second(pair)
+        pair.proxy.strand()
+        time.sleep(0.5)
+
+        pair.first.kill()
+
+        killed = time.monotonic()
+        pair.take_over(15, "nobody took over")
+        print(f"the second consumer took over {time.monotonic() - killed:.1f} s after the first was killed")
+        assert second.pid == holder(pair.near, "far")
+        pair.assert_all_came_once(within_s=5)
+        until(lambda: len(serves(pair.far)) == 1, 15, "the old far end did not end itself")
+        pair.assert_one_link()
 
 
 @pytest.mark.parametrize("cut", ["sshd", "serve", "reset"])
-def test_a_link_that_breaks_is_dialled_again_at_once(running: Pair, cut: str) -> None:
+def test_a_link_that_breaks_is_dialled_again_at_once(tmp_path: Path, cut: str) -> None:
     """The session dies, the far end dies, or the connection is reset."""
-    (old,) = serves(running.far)
-    how: dict[str, Callable[[], None]] = {
-        "sshd": lambda: os.kill(parent(old), signal.SIGKILL),
-        "serve": lambda: os.kill(old, signal.SIGKILL),
-        "reset": running.proxy.reset,
-    }
+    with running(tmp_path) as pair:
+        (old,) = serves(pair.far)
+        how: dict[str, Callable[[], None]] = {
+            "sshd": lambda: os.kill(parent(old), signal.SIGKILL),
+            "serve": lambda: os.kill(old, signal.SIGKILL),
+            "reset": pair.proxy.reset,
+        }
+        broke = time.monotonic()
+        how[cut]()
 
-    how[cut]()
-
-    running.take_over(10, f"a new link after the end of one by {cut}")
-    running.assert_all_came_once(within_s=5)
-    running.assert_one_link()
+        pair.take_over(10, "nobody took over")
+        print(f"a new link {time.monotonic() - broke:.1f} s after the end of one by {cut}")
+        pair.assert_one_link()
 
 
 def parent(pid: int) -> int:

@@ -61,11 +61,11 @@ def both(tmp_path: Path) -> Iterator[Both]:
 
 
 def settle_and_watch(both: Both, watch_s: float) -> None:
-    """Nothing changes for three seconds; then mail flows both ways, over the one link."""
+    """Nothing changes for two seconds; then mail flows both ways, over the one link."""
     began = time.monotonic()
-    until(lambda: both.linked() and unchanged(both, 3.0), 25, "it does not settle")
+    until(lambda: both.linked() and unchanged(both, 2.0), 25, "it does not settle")
     links, ends = both.links(), both.far_ends()
-    print(f"settled within {time.monotonic() - began - 3:.1f} s; links up till then: {links}")
+    print(f"settled within {time.monotonic() - began - 2:.1f} s; links up till then: {links}")
     assert sorted(ends) == [0, 1]
     with (
         Stream(both.ann, "ben", every_s=0.05) as there,
@@ -99,7 +99,7 @@ def test_of_two_links_at_once_that_of_the_first_name_stays(both: Both, later: st
     both.bob.start()
     until(lambda: both.to_bob.connections > 0 and both.to_ann.connections > 0)
 
-    settle_and_watch(both, 7.0 if later == "neither" else 1.0)
+    settle_and_watch(both, 8.0 if later == "neither" else 1.0)
     assert both.far_ends() == (0, 1)
     assert peer_row(both.ann, "bob").dialled and not peer_row(both.bob, "ann").dialled
     assert max(both.links()) <= 3

@@ -28,7 +28,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 SEND_MANY: Final = """
 import os, signal, sys
 from spool import Spool
-print(*Spool(sys.argv[1]).send_many([{"to": "bob", "body": f"{sys.argv[2]} {n}"} for n in range(50)]), flush=True)
+messages = [{"to": "bob", "body": f"{sys.argv[2]} {n}"} for n in range(50)]
+print(*Spool(sys.argv[1]).send_many(messages), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

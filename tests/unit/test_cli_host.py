@@ -320,6 +320,16 @@ def test_up_once_says_what_became_of_each_peer(pair: tuple[Host, Host]) -> None:
     assert done.stdout.startswith("cloud: ")
 
 
+def test_up_once_does_not_wait_for_a_stopped_peer(pair: tuple[Host, Host]) -> None:
+    """Nobody dials it until a person resumes it."""
+    laptop, _ = pair
+    with laptop.api() as spool, spool.store.write(sync=True) as tx:
+        tx.peers.update("cloud", state="stopped", error="its key changed")
+    began = time.monotonic()
+    assert laptop.cli("up", "--once", check=1).stdout == "cloud: its key changed\n"
+    assert time.monotonic() - began < 30
+
+
 # -- status -----------------------------------------------------------------------------------
 
 
