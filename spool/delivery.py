@@ -49,7 +49,7 @@ class Delivery:
         """Acknowledge it now.
 
         Raises:
-            LeaseLost: it took too long and somebody else has it.
+            BadInput: it took too long and somebody else has it.
         """
         if self._open:
             self._open = False

@@ -73,9 +73,17 @@ class Desk:
         try:
             return self._router().resolve(to)
         except NoRoute:
-            # Somebody may have been added since this Spool was made.
-            self.config, self._router_made = configs.load(self.home), None
+            self._reload()
             return self._router().resolve(to)
+
+    def _knows(self, peer: str) -> bool:
+        if peer not in self.config.peers:
+            self._reload()
+        return peer in self.config.peers
+
+    def _reload(self) -> None:
+        # Somebody may have been added since this Spool was made.
+        self.config, self._router_made = configs.load(self.home), None
 
     def _router(self) -> Router:
         if self._router_made is None:

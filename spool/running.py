@@ -94,7 +94,8 @@ class Running:
         sweep.run(self.store, self.settings.config.host, self.home, now=self.clock.now())
 
     def archive(self) -> None:
-        """See `sweep.archive`."""
+        """See `sweep.archive`; what processes that were killed left under `run/` goes too."""
+        presence.living(self.home / "run")
         sweep.archive(self.store, self.settings.config.host, now=self.clock.now())
 
     def configure_log(self, level: str = "info", *, stderr: bool = True) -> None:

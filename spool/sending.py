@@ -14,7 +14,7 @@ from spool.looking import Looking, message_of
 from spool.message import Message, format_time, seal
 from spool.router import Route
 from spool.states import State
-from spool.store.base import Exists, Tx
+from spool.store.base import Exists, Incoming, Tx
 
 
 class Posted(NamedTuple):
@@ -75,8 +75,8 @@ class Sending(Looking):
             "type": type,
             "context": context,
             "requires_response": requires_response,
-            "deadline": _rfc3339(deadline),
-            "expires": _rfc3339(expires),
+            "deadline": _rfc3339("deadline", deadline),
+            "expires": _rfc3339("expires", expires),
             "re": re,
             "thread": thread,
         }
@@ -122,17 +122,11 @@ class Sending(Looking):
     def _seal(
         self, given: Mapping[str, Any] | bytes, agent: str | None, now: float, allow_secrets: bool
     ) -> tuple[Message, bool]:
-        speaker = agent
-        if not isinstance(given, bytes) and "from" in given:
-            speaker = given["from"]
-        if isinstance(given, bytes):
-            # Whom the text names counts, where it names somebody.
-            speaker = None
         message = seal(
             given,
             id=f"msg-{uuid_utils.uuid7()}",
             timestamp=format_time(now),
-            sender=self._default_sender(speaker, given),
+            sender=self._default_sender(agent, given),
             max_bytes=self.config.host.max_message_bytes,
             allow_secrets=allow_secrets,
         )
@@ -143,13 +137,17 @@ class Sending(Looking):
             )
         return message, "id" not in message.filled
 
-    def _default_sender(self, speaker: str | None, given: Mapping[str, Any] | bytes) -> str | None:
+    def _default_sender(self, agent: str | None, given: Mapping[str, Any] | bytes) -> str | None:
+        """Who sends what does not say so itself."""
+        if not isinstance(given, bytes):
+            return None if given.get("from") is not None else self.agent(agent)
         try:
-            return self.agent(speaker)
+            return self.agent(agent)
         except NoAgent:
-            if isinstance(given, bytes):
-                return None
-            raise
+            if agent is not None:
+                raise
+            # A text that names its sender needs none; one that does not is refused for that.
+            return None
 
     def _put(self, tx: Tx, message: Message, own_id: bool, route: Route, now: float) -> Posted:
         if own_id and (again := self._sent_before(tx, message)) is not None:
@@ -239,8 +237,7 @@ class Sending(Looking):
             "body": body,
         }
         message, own_id = self._seal(given, row.agent, now, allow_secrets)
-        # Whatever the name resolves to here: an answer goes back where the question came from.
-        route = Route(row.peer, row.sender) if row.peer is not None else self._resolve(message.to)
+        route = self._way_back(row)
         self._refuse_low_space()
         with self.store.write(sync=True) as tx:
             posted = self._put(tx, message, own_id, route, now)
@@ -250,6 +247,12 @@ class Sending(Looking):
                 tx.ledger.ring(route.peer)
         doorbell.ring(self.home / "run")
         return posted
+
+    def _way_back(self, row: Incoming) -> Route:
+        # Whatever the name resolves to here: an answer goes back where the question came from.
+        if row.peer is not None and self._knows(row.peer):
+            return Route(row.peer, row.sender)
+        return self._resolve(row.sender)
 
     def cancel(self, id: str) -> str:
         """Take back what is still queued; its id.
@@ -272,9 +275,9 @@ class Sending(Looking):
         return row.id
 
 
-def _rfc3339(value: str | dt.datetime | None) -> str | None:
+def _rfc3339(field: str, value: str | dt.datetime | None) -> str | None:
     if isinstance(value, dt.datetime):
         if value.tzinfo is None:
-            raise BadMessage("deadline", "a datetime without a time zone")
+            raise BadMessage(field, "a datetime without a time zone")
         return value.isoformat()
     return value

@@ -12,7 +12,10 @@ from spool.store.base import Store
 EVERY_S: Final = 2.0
 AGE_S: Final = 600.0
 BATCH: Final = 500
+LEAP_S: Final = 3600.0
+STEADY_S: Final = 600.0
 FACT: Final = "swept_at"
+LEAPT: Final = "clock_leapt_at"
 
 
 def run(store: Store, host: Host, home: Path, *, now: float) -> None:
@@ -21,14 +24,40 @@ def run(store: Store, host: Host, home: Path, *, now: float) -> None:
     Leases that ran out need nothing: such a row may be leased again, and is rung for here.
     """
     store.check_version()
-    _expire(store, host, now)
-    _overdue(store, now)
+    _notice_leap(store, now)
+    if steady := _is_steady(store, now):
+        _expire(store, host, now)
+        _overdue(store, now)
     with store.write(sync=False) as tx:
-        tx.sweepings.promote(now=now, after_s=AGE_S)
+        if steady:
+            tx.sweepings.promote(now=now, after_s=AGE_S)
         tx.ledger.set_fact(FACT, repr(now))
         rung = [peer for peer in tx.sweepings.due_peers(now=now) if tx.ledger.ring(peer)]
     if rung:
         doorbell.ring(home / "run")
+
+
+def _notice_leap(store: Store, now: float) -> None:
+    with store.read() as tx:
+        swept = tx.ledger.fact(FACT)
+    if swept is not None and abs(now - float(swept)) > LEAP_S:
+        log.warning("clock.leapt", seconds=round(now - float(swept)))
+        with store.write(sync=False) as tx:
+            tx.ledger.set_fact(LEAPT, repr(now))
+
+
+def _is_steady(store: Store, now: float) -> bool:
+    """Whether the clock may be believed where that cannot be undone: it has not leapt of late.
+
+    A clock that was set wrong by a year is put right soon; until then it would end every message.
+    A host that was off looks the same: what ended meanwhile ends STEADY_S later.
+    """
+    with store.read() as tx:
+        facts = tx.ledger.fact(FACT), tx.ledger.fact(LEAPT)
+    swept, leapt = (None if fact is None else float(fact) for fact in facts)
+    return (leapt is None or not 0.0 <= now - leapt < STEADY_S) and (
+        swept is None or leapt == now or abs(now - swept) <= LEAP_S
+    )
 
 
 def _expire(store: Store, host: Host, now: float) -> None:
@@ -71,7 +100,7 @@ def archive(store: Store, host: Host, *, now: float, older_than_s: float | None 
         total += moved
         if moved < BATCH:
             break
-    forgotten = BATCH
+    forgotten = BATCH if _is_steady(store, now) else 0
     while forgotten == BATCH:
         with store.write(sync=False) as tx:
             forgotten = tx.sweepings.forget_seen(before=now - host.dedup_s, limit=BATCH)

@@ -7,6 +7,7 @@ import os
 import signal
 import statistics
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -103,14 +104,33 @@ def say(what: str, seconds: Iterable[float]) -> float:
 
 
 @contextlib.contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """A process that stands still for the length of the block, and goes on after it."""
-    os.kill(pid, signal.SIGSTOP)
+def stopped(host: Host, pid: int) -> Iterator[None]:
+    """A process of a host that stands still for the length of the block, and goes on after it.
+
+    Not within a transaction: the whole host could not write then, for as long as it stands
+    still (docs/decisions/0001), and that is not what the tests are about.
+    """
     try:
+        os.kill(pid, signal.SIGSTOP)
+        while not _can_write(host):
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.02)
+            os.kill(pid, signal.SIGSTOP)
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+def _can_write(host: Host) -> bool:
+    with contextlib.closing(
+        apsw.Connection(str(host.home / "spool.db"), flags=apsw.SQLITE_OPEN_READWRITE)
+    ) as db:
+        db.set_busy_timeout(1000)
+        with contextlib.suppress(apsw.BusyError):
+            db.execute("BEGIN IMMEDIATE; ROLLBACK")
+            return True
+    return False
 
 
 class Stream:

@@ -86,7 +86,7 @@ class FaultProxy:
         self._ring()
 
     def strand(self) -> None:
-        """Deliver nothing more on the connections that stand, as a router that forgot them; new ones go on."""
+        """Deliver nothing more on what stands, as a router that forgot it; new connections go on."""
         with self._lock:
             self._stranded += self._flows
             self._flows = []

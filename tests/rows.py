@@ -77,7 +77,13 @@ def link(store: Store, peer: str = "p") -> int:
 
 
 def lease(
-    store: Store, *, peer: str = "p", now: float = 10.0, limit: int = 100, generation: int = 1, for_s: float = 60.0
+    store: Store,
+    *,
+    peer: str = "p",
+    now: float = 10.0,
+    limit: int = 100,
+    generation: int = 1,
+    for_s: float = 60.0,
 ) -> list[Parcel]:
     """Lease what is due for a peer."""
     with store.write(sync=False) as tx:

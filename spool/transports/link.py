@@ -143,7 +143,10 @@ class Link:
                 self._pipe.send(frames.encode(self._gate.hello()))
             hello = self._await_hello()
         except LinkLost as exc:
-            raise self._nobody_there(exc) from exc
+            if self._error is None and not self._pipe.last_words():
+                # The line broke; what is there at its end remains to be seen.
+                raise
+            raise self._nobody_there() from exc
         finally:
             timer.cancel()
         self._gate.arrived(hello, dialled=self._dialled)
@@ -152,9 +155,9 @@ class Link:
         noise = 0
         while True:
             while b"\n" not in self._rest:
-                got = self._receive()
-                if not got or noise + len(self._rest) > NOISE_BYTES:
-                    raise self._nobody_there(None)
+                # What stands behind a hello is no noise: much mail may come with it.
+                if noise + len(self._rest) > NOISE_BYTES or not self._receive():
+                    raise self._nobody_there()
             line, _, self._rest = self._rest.partition(b"\n")
             if (greeting := _GREETING.search(line)) is not None:
                 match self._decode(line[greeting.start() :]):
@@ -166,12 +169,12 @@ class Link:
             noise += len(line) + 1
             self._noise.feed(line + b"\n")
 
-    def _nobody_there(self, cause: LinkError | None) -> LinkError:
+    def _nobody_there(self) -> LinkError:
         if self._error is not None:
             return self._error
         # A login that is none says so on stdout.
         said = [self._pipe.last_words(), self._noise.text()[-NOISE_TOLD:]]
-        words = "; ".join(filter(None, said)) or (cause.message if cause else "it ended without a word")
+        words = "; ".join(filter(None, said)) or "it ended without a word"
         return NoSpoolThere(
             f"{self._gate.peer_name}: no spool answered: {words}",
             hint=f"`spool peer check {self._gate.peer_name}` says what is missing",

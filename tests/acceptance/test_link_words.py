@@ -77,24 +77,21 @@ def test_an_answer_that_this_version_does_not_know_is_asked_for_again(pair: tupl
         assert id == line.expect("messages")["items"][0]["m"]["id"]
 
 
-@pytest.mark.parametrize(
-    "line",
-    [b"not json\n", b'{"n":1}\n', b'{"f":"messages","n":"one"}\n', b"\xff\xfe\n", b"[" * 100_000 + b"\n"],
-    ids=["text", "no kind", "wrong field", "no utf-8", "deep"],
-)
-def test_a_line_that_is_no_frame_ends_the_link(pair: tuple[Host, Host], line: bytes) -> None:
+def test_a_line_that_is_no_frame_ends_the_link(pair: tuple[Host, Host]) -> None:
     """With a reason in the log, and nothing stored; what came before it counts."""
     _, far = pair
-    with dial(far) as spoken:
-        spoken.say(f="hello", host="near")
-        spoken.say(f="messages", n=1, items=[spoken.item("nia", "fay")])
-        spoken.expect("results")
-        spoken.write(line)
-        spoken.ends()
+    lines = [b"not json", b'{"n":1}', b'{"f":"messages","n":"one"}', b"\xff\xfe", b"[" * 100_000]
+    for line in lines:
+        with dial(far) as spoken:
+            spoken.say(f="hello", host="near")
+            spoken.say(f="messages", n=1, items=[spoken.item("nia", "fay")])
+            spoken.expect("results")
+            spoken.write(line + b"\n")
+            spoken.ends()
 
-    assert rows(far, "SELECT state FROM inbox") == [("unread",)]
-    (down,) = far.log("link.down")
-    assert "frame" in down["error"]
+    assert [(len(lines),)] == rows(far, "SELECT count(*) FROM inbox")
+    assert len(lines) == len(far.log("link.down"))
+    assert all("frame" in down["error"] for down in far.log("link.down"))
 
 
 def test_a_far_end_that_needs_a_newer_protocol_is_told(pair: tuple[Host, Host]) -> None:
@@ -141,6 +138,18 @@ def test_noise_before_hello_is_skipped(pair: tuple[Host, Host]) -> None:
     until(lambda: linked(near, "far"), what=f"{peer_row(near, 'far')}")
     with near.api() as spool:
         await_stored(far, [spool.send("fay", subject="hello")])
+
+
+def test_much_mail_right_behind_hello_is_no_noise(pair: tuple[Host, Host]) -> None:
+    """A far host with a backlog begins to send as soon as it has our hello, which it has at its start."""
+    near, _ = pair
+    items = [Dialogue.item("fay", "nia", body="x" * 1000) for _ in range(300)]
+    frames = [{"f": "hello", "host": "far"}, {"f": "messages", "n": 1, "items": items}]
+    (near.home / "spoken").write_bytes(b"".join(msgspec.json.encode(frame) + b"\n" for frame in frames))
+    says(near, f"echo Welcome; sleep 0.3; cat {near.home / 'spoken'}; sleep 9")
+
+    await_stored(near, [item["m"]["id"] for item in items])
+    assert near.log("link.failed") == []
 
 
 def test_endless_noise_is_not_listened_to(pair: tuple[Host, Host]) -> None:

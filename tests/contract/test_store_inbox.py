@@ -73,7 +73,13 @@ def test_a_key_is_taken_once(store: Store, where: str) -> None:
 
 def test_the_most_urgent_oldest_is_taken_first(store: Store) -> None:
     """For this agent only; none when all are taken."""
-    for id, priority, agent in (("a", 2, "me"), ("b", 0, "me"), ("c", 2, "me"), ("d", 0, "else"), ("e", 0, "me")):
+    for id, priority, agent in (
+        ("a", 2, "me"),
+        ("b", 0, "me"),
+        ("c", 2, "me"),
+        ("d", 0, "else"),
+        ("e", 0, "me"),
+    ):
         put_in(store, id, priority=priority, agent=agent)
 
     found = [each.id for each in iter(lambda: take(store), None)]
@@ -105,7 +111,7 @@ def test_two_readers_never_hold_the_same(store: Store, open_store: Callable[[], 
     for each in readers:
         each.join()
 
-    assert sorted(sum(held, [])) == [f"m{n:02}" for n in range(60)]
+    assert sorted(id for each in held for id in each) == [f"m{n:02}" for n in range(60)]
 
 
 @pytest.mark.parametrize("jump_s", [-365 * 86_400.0, -7200.0])

@@ -234,7 +234,12 @@ def test_a_time_that_was_kept_stays(store: Store) -> None:
     advance(store, seq, State.DONE, now=40.0, there=39.0)
 
     found = row(store)
-    assert (found.received_at, found.received_there, found.done_at, found.done_there) == (20.0, 19.0, 40.0, 39.0)
+    assert (found.received_at, found.received_there, found.done_at, found.done_there) == (
+        20.0,
+        19.0,
+        40.0,
+        39.0,
+    )
 
 
 def test_the_far_time_of_receipt_is_filled_in_late(store: Store) -> None:

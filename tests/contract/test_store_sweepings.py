@@ -125,7 +125,9 @@ def test_a_clock_that_went_back_promotes_nothing(store: Store, now: float) -> No
 
 def due(store: Store, now: float = 10.0) -> list[str]:
     with store.read() as tx:
-        assert [tx.sweepings.due(peer, now=now) for peer in ("p",)] == ["p" in tx.sweepings.due_peers(now=now)]
+        assert [tx.sweepings.due(peer, now=now) for peer in ("p",)] == [
+            "p" in tx.sweepings.due_peers(now=now)
+        ]
         return tx.sweepings.due_peers(now=now)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,15 +13,12 @@ from pathlib import Path
 import apsw
 import pytest
 
-from spool import home as homes
 from spool.errors import (
     NotInitialised,
     StoreBusy,
     StoreCorrupt,
     StoreError,
-    StoreFull,
     StoreNewer,
-    StoreOlder,
     UnsafeHome,
 )
 from spool.store import sqlite
@@ -84,7 +81,8 @@ def test_synced_transactions_are_full_and_others_normal(
 def test_a_synced_commit_syncs_and_another_does_not(home: Path) -> None:
     """Counted by the kernel: strace of one commit of each kind."""
     code = (
-        "import sys, pathlib; from spool.store.sqlite import SqliteStore; from tests.rows import new_outgoing\n"
+        "import sys, pathlib; from spool.store.sqlite import SqliteStore\n"
+        "from tests.rows import new_outgoing\n"
         "s = SqliteStore(pathlib.Path(sys.argv[1]))\n"
         "for n in range(2):\n"
         "  for sync in (True, False):\n"
@@ -94,19 +92,25 @@ def test_a_synced_commit_syncs_and_another_does_not(home: Path) -> None:
     )
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
-    ran = subprocess.run(
-        ["strace", "-f", "-e", "trace=fsync,fdatasync,write", sys.executable, "-c", code, str(home)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    trace = home / "trace"
+    command = [
+        "strace",
+        "-f",
+        "-o",
+        str(trace),
+        "-e",
+        "trace=fsync,fdatasync,write",
+        sys.executable,
+        "-c",
+        code,
+    ]
+    subprocess.run([*command, str(home)], capture_output=True, timeout=60, check=True)
 
     syncs: dict[str, int] = {}
     mark = ""
-    for line in ran.stderr.splitlines():
-        if 'write(2, "mark ' in line:
-            mark = line.split('"mark ')[1].split("\\n")[0]
+    for line in trace.read_text().splitlines():
+        if found := re.search(r'write\(2, "mark (\d \w+)', line):
+            mark = found[1]
         elif "sync(" in line and mark:
             syncs[mark] = syncs.get(mark, 0) + 1
     # The first of each opens its connection; the second is the bare commit.
@@ -150,9 +154,7 @@ def test_a_newer_file_is_refused_and_not_changed(home: Path) -> None:
     assert content(home)[sqlite.FILE] == before[sqlite.FILE]
 
 
-def test_a_store_that_is_open_notices_a_newer_file(
-    home: Path, open_store: Callable[[], SqliteStore]
-) -> None:
+def test_a_store_that_is_open_notices_a_newer_file(home: Path, open_store: Callable[[], SqliteStore]) -> None:
     """An old consumer beside it stops with one line."""
     store = open_store()
     store.check_version()
