@@ -118,10 +118,14 @@ class Carrier:
     def _watch(self) -> None:
         while not self._stop.wait(LOOK_S):
             try:
-                if self._settings.refresh():
-                    self.reconcile()
+                self.refresh()
             except StoreError as exc:
                 log.error("store.failed", error=str(exc))
+
+    def refresh(self) -> None:
+        """Pick up a changed config now."""
+        if self._settings.refresh():
+            self.reconcile()
 
     def _gate(self, peer: str) -> Gate:
         return Gate(
@@ -270,6 +274,11 @@ class Caller(threading.Thread):
     def _once(self) -> float:
         if (wait_s := self._carrier.claim(self.peer.name)) is not None:
             return wait_s
+        # A peer that was mended and resumed is dialled as it is now, not as it was.
+        self._carrier.refresh()
+        if self._halt.is_set():
+            self._carrier.ended(self.peer.name)
+            return 0.0
         try:
             self._carrier.call(self.peer, self._made)
             self._carrier.ended(self.peer.name)

@@ -154,7 +154,9 @@ def configure(
         logger_factory=lambda *_: _Writer(),
         cache_logger_on_first_use=True,
     )
-    _route_foreign("huey", logging.INFO)
+    # Huey says of each task that it runs: of a tick every two seconds nobody wants to read.
+    _route_foreign("huey", logging.DEBUG if level == "debug" else logging.WARNING)
+    logging.getLogger("huey.consumer").setLevel(logging.INFO)
     _route_foreign("paramiko", logging.WARNING)
 
 

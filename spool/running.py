@@ -125,6 +125,13 @@ class Running:
         except StoreNewer as exc:
             log.error("consumer.outdated", error=str(exc))
             raise SystemExit(f"spool: {exc}") from None
+        except StoreError as exc:
+            log.error("store.failed", error=str(exc), kind=exc.kind)
+
+    def reload(self) -> None:
+        """Pick up a changed config now; the links of peers that did not change stay."""
+        if self.settings.refresh():
+            self.carrier.reconcile()
 
     def end(self, began: float) -> None:
         """Stop, and say that the consumer stopped and how long it took, in seconds."""

@@ -11,7 +11,7 @@ import uuid_utils
 from spool import doorbell, inbox, outbox
 from spool.errors import BadInput, BadMessage, IdTaken, NoAgent
 from spool.looking import Looking, message_of
-from spool.message import Message, format_time, seal
+from spool.message import Message, format_time, parse_time, seal
 from spool.router import Route
 from spool.states import State
 from spool.store.base import Exists, Incoming, Tx
@@ -135,6 +135,8 @@ class Sending(Looking):
                 f"from: {message.sender!r} is not an agent of this host",
                 hint=f"`spool agent add {message.sender}` makes it one",
             )
+        if message.expires is not None and parse_time("expires", message.expires) <= now:
+            raise BadMessage("expires", f"{message.expires} has passed", hint="give a time that is to come")
         return message, "id" not in message.filled
 
     def _default_sender(self, agent: str | None, given: Mapping[str, Any] | bytes) -> str | None:

@@ -55,9 +55,9 @@ def _is_steady(store: Store, now: float) -> bool:
     with store.read() as tx:
         facts = tx.ledger.fact(FACT), tx.ledger.fact(LEAPT)
     swept, leapt = (None if fact is None else float(fact) for fact in facts)
-    return (leapt is None or not 0.0 <= now - leapt < STEADY_S) and (
-        swept is None or leapt == now or abs(now - swept) <= LEAP_S
-    )
+    if swept is not None and abs(now - swept) > LEAP_S:
+        return False
+    return leapt is None or not 0.0 <= now - leapt < STEADY_S
 
 
 def _expire(store: Store, host: Host, now: float) -> None:

@@ -11,7 +11,7 @@ from huey import Huey
 from huey.consumer import Consumer, Scheduler
 
 from spool import log
-from spool.running import Running
+from spool.running import Running, guarded
 from spool.store.huey_storage import JsonSerializer, SpoolStorage
 from spool.store.sqlite_ledger import QUEUE
 
@@ -56,8 +56,7 @@ class SpoolConsumer(Consumer):  # type: ignore[misc]  # huey is untyped
     def loop(self, health_check_ts: float | None = None) -> Any:
         if self._reload:
             self._reload = False
-            if self.huey.running.settings.refresh():
-                self.huey.running.carrier.reconcile()
+            guarded(self.huey.running.reload)
         self.huey.running.check()
         return super().loop(health_check_ts)
 

@@ -229,10 +229,11 @@ class OutboxRows(Protocol):
         """Add a message for an agent of this host, `received` from the start. Raises Exists."""
 
     def lease(self, peer: str, *, generation: int, now: float, until: float, limit: int) -> list[Parcel]:
-        """Lease what is due for a peer, most urgent first; empty where the generation has moved on.
+        """Lease what is due for a peer and not expired, most urgent first; empty where the generation has moved on.
 
         A lease that ran out, one of another generation (its link is gone or goes), or one further
-        ahead than an hour (a clock that jumped) is free.
+        ahead than an hour (a clock that jumped) is free. What is due in more than an hour is due:
+        nothing waits so long but for a clock that jumped.
         """
 
     def release(self, parcels: Iterable[Parcel]) -> None:

@@ -280,4 +280,7 @@ def _translated(path: Path) -> Iterator[None]:
     except (apsw.BusyError, apsw.LockedError) as exc:
         raise StoreBusy(f"{path}: locked by another process for {BUSY_S:.0f} s") from exc
     except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as exc:
-        raise StoreError(f"{path}: {exc}", hint="check the disk and the permissions of the home") from exc
+        raise StoreError(
+            f"{path}: {exc}",
+            hint="check the disk, and the permissions of the home and of the spool.db files in it",
+        ) from exc

@@ -35,7 +35,7 @@ _LEASE: Final = """
 UPDATE outbox SET lease = ?1, lease_until = ?2, attempts = attempts + 1
 WHERE seq IN (
     SELECT seq FROM outbox INDEXED BY outbox_due
-    WHERE peer = ?3 AND due IS NOT NULL AND due <= ?4
+    WHERE peer = ?3 AND due IS NOT NULL AND (due <= ?4 OR due > ?4 + 3600) AND expires_at > ?4
       AND (lease_until <= ?4 OR lease_until > ?4 + 3600 OR lease >> 32 <> ?6)
     ORDER BY class, place LIMIT ?5)
   AND (SELECT generation FROM peers WHERE name = ?3) = ?6

@@ -8,7 +8,7 @@ from spool.store import sqlite_inbox, sqlite_outbox
 from spool.store.base import Incoming, Outgoing
 from spool.store.sqlite_rows import Db
 
-# A lease further ahead was written by a clock that has jumped since.
+# A lease or a due time further ahead was written by a clock that has jumped since.
 LONGEST_LEASE_S: Final = 3600.0
 _OUT: Final = ", ".join(sqlite_outbox.COLUMNS)
 _IN: Final = ", ".join(sqlite_inbox.COLUMNS)
@@ -57,7 +57,7 @@ class SqliteSweepings:
         )
         row = self._db.execute(
             "SELECT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_due WHERE peer = ?1"
-            f"  AND due IS NOT NULL AND due <= ?2 AND {free})"
+            f"  AND due IS NOT NULL AND (due <= ?2 OR due > ?2 + ?3) AND expires_at > ?2 AND {free})"
             f" OR EXISTS (SELECT 1 FROM acks WHERE peer = ?1 AND {free})",
             (peer, now, LONGEST_LEASE_S),
         ).fetchone()

@@ -25,7 +25,7 @@ def test_examples(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     names = {"home": home}
     module = importlib.import_module(name)
     runner = doctest.DocTestRunner()
-    for test in doctest.DocTestFinder().find(module, globs=names):
+    for test in doctest.DocTestFinder().find(module, extraglobs=names):
         runner.run(test, clear_globs=False)
         if spool := test.globs.pop("spool", None):
             spool.close()

@@ -198,7 +198,7 @@ def test_the_digest_is_that_of_rfc_8785(whole: dict[str, Any], ascii: bool, spac
     assert digest(text.encode()) == hashlib.sha256(rfc8785.dumps(whole)).digest()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(objects, st.randoms())
 def test_the_digest_is_blind_to_the_order_of_keys(whole: dict[str, Any], random: Any) -> None:
     """A script that sends again need not remember how it wrote it."""
@@ -208,7 +208,7 @@ def test_the_digest_is_blind_to_the_order_of_keys(whole: dict[str, Any], random:
     assert digest(json.dumps({k: whole[k] for k in keys}).encode()) == digest(json.dumps(whole).encode())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(objects, objects)
 def test_other_content_has_another_digest(one: dict[str, Any], other: dict[str, Any]) -> None:
     """As far as JSON tells them apart."""
@@ -258,7 +258,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200) | st.lists(pieces | st.binary(max_size=3), max_size=30).map(b"".join))
 def test_no_bytes_break_the_reader(raw: bytes) -> None:
     """Whatever comes over the wire is a message or one of two errors."""
