@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from spool.errors import BadConfig, NotInitialised, UnknownPeer
-from spool.message import MAX_BYTES, NAME
+from spool.message import MAX_BYTES, NAME, in_words
 
 FILE: Final = "spool.toml"
 _PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}")
@@ -107,7 +107,9 @@ def load(home: Path) -> Config:
     except UnicodeDecodeError as exc:
         raise BadConfig(f"{path}: not UTF-8") from exc
     except OSError as exc:
-        raise BadConfig(f"{path}: {exc.strerror}") from exc
+        raise BadConfig(
+            f"{path}: {exc.strerror}", hint="the user who runs spool must be able to read it"
+        ) from exc
 
 
 def parse(text: str, *, where: str = FILE) -> Config:
@@ -119,11 +121,23 @@ def parse(text: str, *, where: str = FILE) -> Config:
         raise BadConfig(f"{where}: {exc}", hint="correct that line") from exc
     except msgspec.ValidationError as exc:
         at = _AT.search(str(exc))
-        place = f"[{at.group(1)}] " if at and at.group(1) else ""
-        problem = _AT.sub("", str(exc)).replace("Object contains unknown field", "unknown key")
+        place = f"[{_place(at.group(1), tree)}] " if at and at.group(1) else ""
+        problem = in_words(exc).replace("Object contains unknown field", "unknown key")
         raise BadConfig(f"{where}: {place}{problem}", hint="correct or remove that key") from exc
     peers = {name: msgspec.structs.replace(peer, name=name) for name, peer in read.peers.items()}
     return check(Config(read.host, peers), where=where)
+
+
+def _place(path: str, tree: dict[str, Any]) -> str:
+    """Where in the file: msgspec does not say which peer it means."""
+    if not path.startswith("peers[...]"):
+        return path
+    for name, values in tree["peers"].items():
+        try:
+            msgspec.convert(values, Peer)
+        except msgspec.ValidationError:
+            return path.replace("peers[...]", f"peers.{name}", 1)
+    return path
 
 
 def check(config: Config, *, where: str = FILE) -> Config:
@@ -208,7 +222,7 @@ def near_names(name: str, known: Iterator[str] | dict[str, Any] | list[str]) -> 
     """Up to three known names that look like `name`, joined for a message."""
     import difflib
 
-    return ", ".join(difflib.get_close_matches(name, list(known), n=3, cutoff=0.5))
+    return ", ".join(difflib.get_close_matches(name, list(dict.fromkeys(known)), n=3, cutoff=0.5))
 
 
 def _problems(config: Config) -> Iterator[str]:

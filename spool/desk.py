@@ -52,7 +52,8 @@ class Desk:
         """
         named = given or self._agent or os.environ.get("SPOOL_AGENT")
         here = self.config.host.agents
-        if named is not None:
+        # An empty variable is as good as none.
+        if named:
             if not self._router().is_local(named):
                 raise NoAgent(
                     f"{named!r} is not an agent of this host ({', '.join(here) or 'it has none'})",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from spool import presence
@@ -12,7 +13,8 @@ from spool.message import ID, Message, load
 from spool.states import State
 from spool.store.base import Incoming, Outgoing, PeerRow, Quarantined
 
-SHORTEST_PREFIX: Final = 6
+SHORTEST_PART: Final = 6
+ERROR_LENGTH: Final = 100
 CITATION: Final = "if://conversation/"
 Row = TypeVar("Row", bound=Outgoing | Incoming)
 
@@ -22,26 +24,34 @@ class Looking(Desk):
 
     def sent(self, id: str) -> Outgoing:
         """A message that goes out from here, live or archived. Raises NotFound, AmbiguousId."""
-        prefix = _plain_id(id)
+        part = _plain_id(id)
         with self.store.read() as tx:
-            rows = tx.outbox.find(prefix)
-        return _only(rows, prefix, "sent from here")
+            rows = tx.outbox.find(part) or _ending(tx.outbox.ending, part)
+        return _only(rows, part, "sent from here")
 
     def received(self, id: str, *, agent: str | None = None) -> Incoming:
         """A message for this agent, live or archived. Raises NotFound, AmbiguousId, NoAgent."""
         who = self.agent(agent)
-        prefix = _plain_id(id)
+        part = _plain_id(id)
         with self.store.read() as tx:
-            rows = tx.inbox.find(prefix, agent=who)
-        return _only(rows, prefix, f"for {who}")
+            rows = tx.inbox.find(part, agent=who) or _ending(partial(tx.inbox.ending, agent=who), part)
+            sent = rows or tx.outbox.find(part) or _ending(tx.outbox.ending, part)
+        try:
+            return _only(rows, part, f"for {who}")
+        except NotFound as exc:
+            if any(row.sender == who for row in sent):
+                exc.hint = f"you sent it; `spool show {part}`"
+            raise
 
     def find(self, id: str) -> tuple[Outgoing | None, Incoming | None]:
         """Both sides of a message as this host has them. Raises NotFound, AmbiguousId."""
-        prefix = _plain_id(id)
+        part = _plain_id(id)
         with self.store.read() as tx:
-            out, inn = tx.outbox.find(prefix), tx.inbox.find(prefix)
+            out, inn = tx.outbox.find(part), tx.inbox.find(part)
+            if not out and not inn:
+                out, inn = _ending(tx.outbox.ending, part), _ending(tx.inbox.ending, part)
         every: list[Outgoing | Incoming] = [*out, *inn]
-        one = _only(every, prefix, "on this host")
+        one = _only(every, part, "on this host")
         return (
             next((row for row in out if (row.id, row.sender) == (one.id, one.sender)), None),
             next((row for row in inn if (row.id, row.sender) == (one.id, one.sender)), None),
@@ -50,6 +60,14 @@ class Looking(Desk):
     def state(self, id: str) -> State:
         """How far a message got that was sent from here."""
         return self.sent(id).state
+
+    def comes_from(self, agent: str) -> str:
+        """The peer by which mail from an agent comes, "" for one of this host.
+
+        Raises:
+            NoRoute, BadMessage: nobody known here has this name.
+        """
+        return self._resolve(agent).peer
 
     def unread(self, *, agent: str | None = None) -> int:
         """How many messages are unread for this agent."""
@@ -83,13 +101,14 @@ class Looking(Desk):
         linked = row.state == "linked" and row.holder is not None and presence.lives(run, row.holder)
         warnings: list[str] = []
         if row.state == "stopped":
-            warnings.append(f"peer {peer} is stopped ({row.error}): `spool peer resume {peer}`")
+            warnings.append(f"peer {peer} is stopped{_why(row)}: `spool peer resume {peer}`")
         consumer = bool(presence.living(run, "consumer"))
         dials_us = not self.config.peer(peer).url
         if not linked and not consumer and not dials_us:
             warnings.append("no consumer runs here: `spool up --detach` starts one")
         if not linked and row.state != "stopped":
-            warnings.append(_last_reached(peer, row.last_contact, self._clock.now(), dials_us))
+            how = "; it dials us" if dials_us else "; it is dialled again and again" if consumer else ""
+            warnings.append(f"peer {peer} was {_last_reached(row, self._clock.now())}{_why(row)}{how}")
         return ("link" if linked else "consumer" if consumer else "none"), warnings
 
     def dead(self, *, limit: int = 100) -> list[Outgoing]:
@@ -106,41 +125,62 @@ class Looking(Desk):
         return found
 
     def archived(self, *, limit: int = 20) -> list[Outgoing | Incoming]:
-        """The newest of what is past; `limit` of what was sent and as many of what came."""
+        """The newest of what is past, sent and received alike, the newest first."""
         with self.store.read() as tx:
-            return tx.sweepings.archived(limit=limit)
+            rows = tx.sweepings.archived(limit=limit)
+        return sorted(rows, key=_ended_at, reverse=True)[:limit]
 
 
 def message_of(row: Incoming | Outgoing) -> Message:
     return load(row.raw, filled=row.filled, digest=row.digest)
 
 
+def _ended_at(row: Outgoing | Incoming) -> float:
+    dead_at = row.dead_at if isinstance(row, Outgoing) else None
+    return row.done_at or dead_at or row.received_at or 0.0
+
+
 def _plain_id(given: str) -> str:
-    prefix = given.removeprefix(CITATION)
-    if not ID.fullmatch(prefix):
+    part = given.removeprefix(CITATION)
+    if not ID.fullmatch(part):
         raise BadMessage("id", f"{given[:80]!r} is not an id")
-    return prefix
+    return part
 
 
-def _only(rows: Sequence[Row], prefix: str, where: str) -> Row:
-    exact = [row for row in rows if row.id == prefix]
-    found = exact or ([] if len(prefix) < SHORTEST_PREFIX else list(rows))
+def _ending(ending: Callable[[str], list[Row]], part: str) -> list[Row]:
+    # Ids of one hour begin alike: where no beginning fits, an ending is meant.
+    return ending(part) if len(part) >= SHORTEST_PART else []
+
+
+def _only(rows: Sequence[Row], part: str, where: str) -> Row:
+    exact = [row for row in rows if row.id == part]
+    found = exact or ([] if len(part) < SHORTEST_PART else list(rows))
     keys = {(row.id, row.sender) for row in found}
     if not keys:
         raise NotFound(
-            f"no message {prefix} {where}", hint="`spool inbox` and `spool outbox` list them", id=prefix
+            f"no message {part} {where}", hint="`spool inbox` and `spool outbox` list them", id=part
         )
     if len(keys) > 1:
         some = ", ".join(sorted(f"{id} (from {sender})" for id, sender in keys)[:4])
-        raise AmbiguousId(f"{prefix} fits several messages: {some}", hint="give more of the id", id=prefix)
+        raise AmbiguousId(f"{part} fits several messages: {some}", hint="give more of the id", id=part)
     return found[0]
 
 
-def _last_reached(peer: str, at: float | None, now: float, dials_us: bool) -> str:
-    how = "it dials us" if dials_us else "it is dialled again and again"
-    if at is None:
-        return f"peer {peer} was never reached yet; {how}"
-    return f"peer {peer} was last reached {ago(now - at)} ago; {how}"
+def _last_reached(row: PeerRow, now: float) -> str:
+    return (
+        "never reached yet" if row.last_contact is None else f"last reached {ago(now - row.last_contact)} ago"
+    )
+
+
+def _why(row: PeerRow) -> str:
+    return f" ({last_error(row)})" if row.error else ""
+
+
+def last_error(row: PeerRow) -> str:
+    """Why a peer could not be reached the last time, on one short line; empty where it could."""
+    words = " ".join(filter(None, [f"{row.error_kind}:" if row.error_kind else "", row.error]))
+    line = " ".join(words.split()) if row.error else ""
+    return line if len(line) <= ERROR_LENGTH else f"{line[: ERROR_LENGTH - 1]}…"
 
 
 def ago(seconds: float) -> str:

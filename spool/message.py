@@ -51,6 +51,16 @@ _KNOWN: Final = msgspec.json.Decoder(_Known)
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODE: Final = msgspec.json.Encoder()
 _AT: Final = re.compile(r"`\$\.(\w+)")
+_EXPECTED: Final = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+_WORDS: Final = {
+    "str": "text",
+    "int": "a number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "null": "null",
+}
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,7 +204,6 @@ def refuse_secrets(message: Message) -> None:
             raise SecretFound(
                 f"{place}: looks like a credential (rule {hit.rule}, at character {hit.offset})",
                 hint="take it out; name the variable or the vault entry that holds it instead",
-                id=message.id,
             )
 
 
@@ -277,11 +286,24 @@ def _decode(raw: bytes) -> _Known:
         return _KNOWN.decode(raw)
     except msgspec.ValidationError as exc:
         at = _AT.search(str(exc))
-        raise BadMessage(at.group(1) if at else "message", str(exc).split(" - at")[0]) from exc
+        field = at.group(1) if at else "message"
+        problem = in_words(exc)
+        if field == "priority":
+            problem = "must be P0, P1, P2 or P3"
+        raise BadMessage(field, problem) from exc
     except (msgspec.DecodeError, UnicodeError) as exc:
         raise BadMessage("message", f"not JSON: {exc}") from exc
     except RecursionError as exc:
         raise BadMessage("message", f"nested deeper than {strictjson.MAX_DEPTH}") from exc
+
+
+def in_words(exc: msgspec.ValidationError) -> str:
+    """What is wrong with a value, without its place; msgspec's names of types put in plain words."""
+    problem = str(exc).split(" - at `$")[0]
+    if (types := _EXPECTED.fullmatch(problem)) is None:
+        return problem
+    wanted, got = (_WORDS.get(name.split(" | ")[0], name) for name in types.groups())
+    return f"must be {wanted}, is {got}"
 
 
 def _digest(raw: bytes, leave_out: Collection[str]) -> bytes:

@@ -10,7 +10,7 @@ import msgspec
 from spool import presence, settings, sweep
 from spool.api import Posted, Spool
 from spool.config import Peer
-from spool.errors import UnknownPeer
+from spool.errors import StoreError, UnknownPeer
 from spool.looking import ago
 from spool.message import format_time
 from spool.presence import Process
@@ -35,6 +35,7 @@ HEADERS: Final = (
 )
 MAX_AGE_S: Final = 900.0
 SWEPT_S: Final = 60.0
+DAY_S: Final = 86_400.0
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RANK: Final = {State.QUEUED: 0, State.SENT: 1, State.RECEIVED: 2, State.READ: 3, State.DONE: 4}
 
@@ -141,7 +142,7 @@ def _sent_milestones(row: Outgoing, here: str) -> list[dict[str, Any]]:
         (State.READ, row.read_at, row.read_there, None),
         (State.DONE, row.done_at, row.done_there, ending),
     ):
-        if known is None:
+        if known is None or (state is State.READ and _implied(row)):
             continue
         if there is None:
             detail = "; ".join(filter(None, [more, None if row.peer == "" else "no time was told for this"]))
@@ -156,12 +157,18 @@ def _sent_milestones(row: Outgoing, here: str) -> list[dict[str, Any]]:
     return steps
 
 
+def _implied(row: Outgoing | Incoming) -> bool:
+    """Whether it counts as read only since it is done: nobody said that it was read."""
+    told = isinstance(row, Outgoing) and row.read_there is not None
+    return row.read_at == row.done_at and not told
+
+
 def _held_milestones(row: Incoming | None, here: str) -> list[dict[str, Any]]:
     """The steps of a message that came, as this host saw them."""
     assert row is not None
     way = f"from {row.sender}" + (f" by way of {', '.join(row.hops)}" if row.hops else "")
     steps = [_event(row.received_at, here, State.RECEIVED, row.peer, None, f"{way}, for {row.agent}")]
-    if row.read_at is not None:
+    if row.read_at is not None and not _implied(row):
         steps.append(_event(row.read_at, here, State.READ, row.peer, row.attempts or None, None))
     if row.done_at is not None:
         ending = " ".join(filter(None, [row.outcome, f"({row.note})" if row.note else None]))
@@ -274,6 +281,31 @@ def stuck(spool: Spool, view: dict[str, Any], *, now: float, max_age_s: float = 
         *_stuck_home(spool, view, now),
         *_stuck_mail(view, max_age_s),
     ]
+
+
+def unwritable(spool: Spool) -> list[str]:
+    """A line where nothing can be written to the database; what is tried is taken back."""
+    try:
+        with spool.store.write(sync=False) as tx:
+            tx.ledger.set_fact("written_at", "")
+            raise _TakenBack
+    except _TakenBack:
+        return []
+    except StoreError as exc:
+        path = spool.store.path
+        files = f"{path}, {path.name}-wal and {path.name}-shm"
+        return [f"the database cannot be written ({exc.message}): its owner must be able to write {files}"]
+
+
+class _TakenBack(Exception):
+    """Undoes the transaction it is raised in."""
+
+
+def notes(spool: Spool, *, now: float) -> list[str]:
+    """What is worth a look and is not stuck, one line each."""
+    fresh = sum(row.dead_at is not None and now - row.dead_at < DAY_S for row in spool.dead(limit=-1))
+    what = "1 message is" if fresh == 1 else f"{fresh} messages are"
+    return [f"{what} dead since the last 24 h: `spool dead list`"] if fresh else []
 
 
 def _stuck_peers(spool: Spool, view: dict[str, Any]) -> Iterator[str]:

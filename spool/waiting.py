@@ -104,7 +104,8 @@ class Waiting(Reading):
         for _ in self._looks(timeout):
             if rows := self.inbox(agent=agent, unread_only=True, sender=sender, limit=1000):
                 return rows
-        raise WaitTimedOut(f"no unread mail for {self.agent(agent)} within {timeout:g} s")
+        whose = f" from {sender}" if sender is not None else ""
+        raise WaitTimedOut(f"no unread mail{whose} for {self.agent(agent)} within {timeout:g} s")
 
     def _looks(self, timeout: float) -> Iterator[None]:
         """Once now, then at each ring and once a second, until the time is up."""

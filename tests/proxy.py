@@ -119,6 +119,9 @@ class FaultProxy:
         """Refuse new connections; those that stand go on."""
         with self._lock:
             if self._listener is not None:
+                with contextlib.suppress(OSError):
+                    # Linux: a close alone leaves it listening while the other thread selects on it.
+                    self._listener.shutdown(socket.SHUT_RDWR)
                 self._listener.close()
                 self._listener = None
         if not self._stopped:

@@ -13,7 +13,7 @@ from spool.cli import checking
 from spool.cli.common import Call
 from spool.cli.text import one_line
 from spool.config import Config, Peer
-from spool.errors import BadConfig
+from spool.errors import BadConfig, LinkError
 
 AT_FAULT_THERE = frozenset({"login", "spool answers", "hello"})
 
@@ -46,7 +46,11 @@ def add(call: Call, name: str, url: str, given: Given) -> None:
         from spool.cli.hostkeys import accepted
 
         ask = _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
-        key = accepted(peer, call.home, wanted=given.fingerprint, ask=ask)
+        try:
+            key = accepted(peer, call.home, wanted=given.fingerprint, ask=ask)
+        except LinkError as exc:
+            exc.message += f"; {name} was not {'added' if before is None else 'changed'}"
+            raise
         peer = msgspec.structs.replace(peer, host_key=key)
     if peer != before:
         config_edit.set_peer(call.home, name, _values(peer))

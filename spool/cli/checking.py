@@ -82,10 +82,24 @@ def check(spool: Spool, peer: Peer) -> Found:
         return Found(_failed(steps, exc, at=at), [])
     stopped = f"`spool peer resume {peer.name}`" if row.state == "stopped" else ""
     greeting = _greeting(spool, hello, row, ahead_s=ahead_s)
+    if greeting.ok:
+        _remember(spool, peer, hello)
     done = [Step(step, True) for step in steps[:-1]]
     if stopped and greeting.ok:
         return Found([*done, greeting, Step("dialling", False, "the peer is stopped", stopped)], hello.agents)
     return Found([*done, greeting], hello.agents)
+
+
+def _remember(spool: Spool, peer: Peer, hello: Hello) -> None:
+    """Keep what a good hello said, as a link does; a link that has come up since knows better."""
+    with spool.store.write(sync=False) as tx:
+        row = tx.peers.get(peer.name)
+        if views.peer_state(spool, peer, row) == "linked":
+            return
+        told = {"far_host": hello.host, "far_version": hello.spool, "far_agents": hello.agents}
+        # A stopped peer keeps its reason until a person resumes it.
+        mended = {} if row.state == "stopped" else {"error_kind": None, "error": None}
+        tx.peers.update(peer.name, last_contact=time.time(), **told, **mended)
 
 
 def authorize_command(spool: Spool) -> str:

@@ -23,6 +23,7 @@ class Call:
         self.home_given: str | None = None
         self.agent: str | None = None
         self.json = False
+        self.command = ""
 
     @property
     def home(self) -> Path:

@@ -24,7 +24,7 @@ def dead() -> None:
     \b
     Examples:
       spool dead list
-      spool dead retry msg-0199c2
+      spool dead retry 93a788
     """
 
 
@@ -50,7 +50,7 @@ def retry(call: Call, ids: tuple[str, ...], everything: bool) -> None:
 
     \b
     Examples:
-      spool dead retry msg-0199c2
+      spool dead retry 93a788
       spool dead retry --all
     """
     spool = call.spool()
@@ -68,7 +68,7 @@ def drop(call: Call, ids: tuple[str, ...], everything: bool) -> None:
 
     \b
     Example:
-      spool dead drop msg-0199c2
+      spool dead drop 93a788
     """
     spool = call.spool()
     for id in _chosen(ids, [row.id for row in spool.dead(limit=-1)] if everything else None):
@@ -173,7 +173,7 @@ def archive() -> None:
     "--limit",
     type=click.IntRange(min=1),
     default=20,
-    help="The newest of what was sent and of what came.  [20]",
+    help="How many at most, sent and received together.  [20]",
 )
 def archive_list(call: Call, limit: int) -> None:
     """List the newest of it.

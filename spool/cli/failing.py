@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -12,10 +12,17 @@ from spool.cli.common import json_line
 from spool.cli.text import one_line
 from spool.errors import SpoolError
 
+# What is typed where spool has no such option.
+_MEANT: Final = {"--to": "TO has no option, it comes first: `spool send TO -s SUBJECT`"}
 
-def tell(exc: Exception, *, as_json: bool) -> int:
-    """Print what went wrong and what to do; the exit code."""
-    kind, message, hint, id, code = _known(exc)
+
+def tell(exc: Exception, *, as_json: bool, command: str = "") -> int:
+    """Print what went wrong and what to do; the exit code.
+
+    Args:
+        command: what was called, for an error that does not know.
+    """
+    kind, message, hint, id, code = _known(exc, command)
     if as_json:
         error = {"kind": kind, "message": one_line(message), "hint": one_line(hint), "id": id}
         click.echo(json_line({"error": error}), err=True, nl=False)
@@ -29,14 +36,14 @@ def tell(exc: Exception, *, as_json: bool) -> int:
     return code
 
 
-def _known(exc: Exception) -> tuple[str, str, str, str | None, int]:
+def _known(exc: Exception, command: str) -> tuple[str, str, str, str | None, int]:
     match exc:
         case SpoolError():
             return exc.kind, exc.message, exc.hint, exc.id, exc.exit_code
         case click.UsageError():
-            return "usage", _usage(exc), _see(exc), None, 2
+            return "usage", _usage(exc, command), _see(exc, command), None, 2
         case click.ClickException():
-            return "usage", exc.format_message(), "", None, exc.exit_code
+            return "usage", exc.format_message().rstrip("."), "", None, exc.exit_code
         case OSError():
             named = f"{exc.filename}: " if exc.filename else ""
             return SpoolError.kind, f"{named}{exc.strerror or exc}", "SPOOL_DEBUG=1 shows where", None, 1
@@ -44,17 +51,22 @@ def _known(exc: Exception) -> tuple[str, str, str, str | None, int]:
     return "defect", said, "please report it with the traceback that SPOOL_DEBUG=1 shows", None, 1
 
 
-def _usage(exc: click.UsageError) -> str:
-    command = _command(exc)
-    return f"{command}: {exc.format_message()}" if command else exc.format_message()
+def _usage(exc: click.UsageError, command: str) -> str:
+    named = _command(exc, command)
+    said = _meant(exc) or exc.format_message().rstrip(".")
+    return f"{named}: {said}" if named else said
 
 
-def _see(exc: click.UsageError) -> str:
-    if "did you mean" in exc.format_message().lower():
+def _meant(exc: click.UsageError) -> str | None:
+    return _MEANT.get(exc.option_name) if isinstance(exc, click.NoSuchOption) else None
+
+
+def _see(exc: click.UsageError, command: str) -> str:
+    if _meant(exc) or "did you mean" in exc.format_message().lower():
         return ""
-    return f"see `{' '.join(['spool', _command(exc)]).strip()} --help`"
+    return f"see `{' '.join(['spool', _command(exc, command)]).strip()} --help`"
 
 
-def _command(exc: click.UsageError) -> str:
-    path: Any = exc.ctx.command_path if exc.ctx is not None else ""
+def _command(exc: click.UsageError, command: str) -> str:
+    path: Any = exc.ctx.command_path if exc.ctx is not None else command
     return str(path).removeprefix("spool").strip()

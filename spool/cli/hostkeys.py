@@ -38,7 +38,7 @@ def accepted(peer: Peer, home: Path, *, wanted: str | None, ask: Callable[[str],
         if wanted.removeprefix("SHA256:").rstrip("=") != print_.removeprefix("SHA256:"):
             raise HostKeyChanged(
                 f"{hop.where}: its host key is {shown.get_name()} {print_}, not {wanted}",
-                hint="compare both on the host itself with `ssh-keygen -l`; the peer was not added",
+                hint="compare both on the host itself with `ssh-keygen -l`",
             )
         ssh_keys.check(hop, shown, [shown])
         return key_line(shown)
@@ -52,5 +52,5 @@ def accepted(peer: Peer, home: Path, *, wanted: str | None, ask: Callable[[str],
                 " then run this again with --fingerprint",
             ) from exc
         if not ask(f"{hop.where} shows the host key {shown.get_name()} {print_}"):
-            raise HostKeyUnknown(f"{hop.where}: its host key was not accepted; nothing was written") from exc
+            raise HostKeyUnknown(f"{hop.where}: its host key was not accepted") from exc
     return key_line(shown)

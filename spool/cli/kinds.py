@@ -14,7 +14,13 @@ from spool.message import format_time, parse_time
 
 _LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-PRIORITY: Final = click.Choice(["P0", "P1", "P2", "P3"], case_sensitive=False)
+
+
+def priority(value: str) -> str:
+    """P0 to P3, in either case."""
+    if value.upper() not in ("P0", "P1", "P2", "P3"):
+        raise click.BadParameter(f"{value!r} is not P0, P1, P2 or P3")
+    return value.upper()
 
 
 def deadline(value: str) -> str:

@@ -8,7 +8,7 @@ import click
 
 from spool import views
 from spool.cli.common import Call, common
-from spool.cli.kinds import PRIORITY
+from spool.cli.kinds import priority as priority_kind
 from spool.cli.kinds import since as since_time
 from spool.cli.text import table
 from spool.cli.whole import text_of
@@ -26,7 +26,7 @@ from spool.message import load
 @click.option(
     "--since", type=since_time, metavar="WHEN", help="That came since then: RFC 3339, or 30m, 2h, 1d."
 )
-@click.option("--priority", type=PRIORITY, metavar="P1", help="This urgent or more.")
+@click.option("--priority", type=priority_kind, metavar="P1", help="This urgent or more.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, help="How many at most.  [20]")
 def inbox(
     call: Call,
@@ -79,7 +79,8 @@ def inbox(
         ]
         call.say(table(lines))
     else:
-        call.warn(f"no open mail for {spool.agent()}")
+        fits = " that fits" if any((sender, re, thread, since is not None, priority)) else ""
+        call.warn(f"no {'unread' if unread else 'open'} mail for {spool.agent()}{fits}")
     if len(rows) > limit:
         call.warn(f"there is more than these {limit}: --limit shows more")
 
@@ -96,12 +97,15 @@ def done(call: Call, ids: tuple[str, ...], outcome: str, note: str | None) -> No
 
     \b
     Examples:
-      spool done msg-0199c2 msg-0199c3
-      spool done msg-0199c2 --outcome rejected --note "not my part of the house"
+      spool done 93a788 0b41c2
+      spool done 93a788 --outcome rejected --note "not my part of the house"
     """
     spool = call.spool()
     for id in spool.done(ids, outcome=outcome, note=note):
         row = spool.received(id)
+        if row.outcome != outcome or (note is not None and row.note != note):
+            noted = f" ({row.note})" if row.note else ""
+            call.warn(f"{id} was done before as {row.outcome}{noted}: it stays as it was")
         call.tell({"id": id, "state": str(row.state), "outcome": row.outcome, "note": row.note}, id)
 
 
@@ -113,7 +117,7 @@ def cancel(call: Call, id: str) -> None:
 
     \b
     Example:
-      spool cancel msg-0199c2
+      spool cancel 93a788
     """
     spool = call.spool()
     whole = spool.cancel(id)

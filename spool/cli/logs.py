@@ -18,6 +18,7 @@ from spool.cli.kinds import since as since_time
 from spool.cli.text import field
 from spool.errors import BadMessage
 from spool.log import FILE, KEEP, LEVELS
+from spool.looking import CITATION, SHORTEST_PART
 from spool.message import parse_time
 
 LOOK_S: Final = 0.2
@@ -36,7 +37,7 @@ class Wanted(NamedTuple):
     def has(self, line: dict[str, Any]) -> bool:
         """Whether a line is wanted."""
         return (
-            (self.id is None or str(line.get("id", "")).startswith(self.id))
+            (self.id is None or _is_part(self.id, str(line.get("id", ""))))
             and (self.peer is None or line.get("peer") == self.peer)
             and (self.event is None or fnmatch.fnmatchcase(str(line.get("event")), self.event))
             and LEVELS.get(str(line.get("level")), 0) >= LEVELS[self.level]
@@ -44,10 +45,15 @@ class Wanted(NamedTuple):
         )
 
 
+def _is_part(part: str, id: str) -> bool:
+    """Whether a shortened id means this one: its beginning, or its ending."""
+    return id.startswith(part) or (len(part) >= SHORTEST_PART and id.endswith(part))
+
+
 @click.command()
 @common
 @click.option("-f", "--follow", is_flag=True, help="Go on as more is written.")
-@click.option("--id", metavar="ID", help="Of this message; its beginning is enough.")
+@click.option("--id", metavar="ID", help="Of this message; its beginning or ending is enough.")
 @click.option("--peer", metavar="NAME", help="Of this peer.")
 @click.option("--event", metavar="NAME", help="This event; message.* is allowed.")
 @click.option("--since", type=since_time, metavar="WHEN", help="Since then: RFC 3339, or 30m, 2h, 1d.")
@@ -66,11 +72,12 @@ def log(
     \b
     Examples:
       spool log --since 1h --level warning
-      spool log --id msg-0199c2
+      spool log --id 93a788
       spool log -f --event "message.*"
     """
     config.load(call.home)
-    wanted = Wanted(id and id.removeprefix("if://conversation/"), peer, event, since, level)
+    printed = False
+    wanted = Wanted(id and id.removeprefix(CITATION), peer, event, since, level)
     for line in _lines(call.home / "log", follow=follow):
         try:
             read = msgspec.json.decode(line, type=dict[str, Any])
@@ -78,10 +85,13 @@ def log(
             # A line that a power cut left half written.
             continue
         if wanted.has(read):
+            printed = True
             if call.json:
                 click.echo(line)
             else:
                 call.say(_text(read))
+    if not printed:
+        call.warn("nothing in the log fits")
 
 
 def _text(line: dict[str, Any]) -> str:

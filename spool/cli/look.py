@@ -69,8 +69,8 @@ def trace(call: Call, id: str) -> None:
 
     \b
     Examples:
-      spool trace msg-0199c2
-      spool trace msg-0199c2 --json
+      spool trace 93a788
+      spool trace 93a788 --json
     """
     view = views.trace(call.spool(), id)
     call.tell(view, _text(view))

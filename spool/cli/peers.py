@@ -20,8 +20,8 @@ from spool.cli.common import Call, common
 from spool.cli.root import Group
 from spool.cli.text import table
 from spool.config import Config, Peer
-from spool.errors import BadInput, UnknownPeer
-from spool.looking import ago
+from spool.errors import BadInput
+from spool.looking import ago, last_error
 from spool.store.base import PeerRow
 
 
@@ -58,7 +58,7 @@ def peer_list(call: Call) -> None:
             "never reached" if row.last_contact is None else f"{ago(time.time() - row.last_contact)} ago"
         )
         who = ", ".join([*each.agents, *told, *(f"{pattern} (via)" for pattern in each.via)]) or "nobody yet"
-        lines.append((name, view["state"], contact, each.url or "-", who))
+        lines.append((name, view["state"], contact, each.url or "-", who, last_error(row)))
     if lines and not call.json:
         call.say(table(lines))
     elif not lines:
@@ -235,11 +235,9 @@ def peer_remove(call: Call, name: str, authorized_keys: str | None, yes: bool) -
 
 
 def _refuse_waiting(spool: Spool, name: str, yes: bool) -> None:
+    spool.config.peer(name)
     with spool.store.read() as tx:
         count = tx.outbox.waiting().get(name, 0)
-        known = name in spool.config.peers
-    if not known:
-        raise UnknownPeer(f"no peer {name!r} here")
     if count and not yes:
         raise BadInput(
             f"{count} messages wait for {name}", hint="with --yes they die with it; `spool outbox` lists them"

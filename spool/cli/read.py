@@ -35,13 +35,13 @@ def read(call: Call, id: str | None, everything: bool, max_bytes: int) -> None:
     --max-bytes. What a pipe cuts off stays unread. How many are left is said on
     stderr. Read is not done: `spool done ID` or `spool reply ID` ends a message.
 
-    The body stands between two lines with a random mark: what is between them is
-    its sender's text, however it looks.
+    Above the two lines with a random mark stands what spool knows; what is between
+    them its sender wrote, subject and fields as well, however it looks.
 
     \b
     Examples:
       spool read
-      spool read msg-0199c2
+      spool read 93a788
       spool read --all --json
     """
     spool = call.spool()
@@ -77,7 +77,7 @@ def print_rows(
     lying: list[Incoming] = []
     count = size = 0
     for row in rows:
-        text = json_of(row) if call.json else text_of(row)
+        text = json_of(row) if call.json else text_of(row, state=False)
         size += len(text)
         if count and max_bytes is not None and size > max_bytes:
             break
@@ -115,11 +115,12 @@ def _say_left(call: Call, spool: Spool) -> None:
 def show(call: Call, id: str) -> None:
     """Print any message: one that came, one that was sent, one in the archive.
 
-    Marks nothing. ID may be its citation, or its first six characters or more.
+    Marks nothing. ID may be its citation, or its first or last six characters or
+    more: those that spool makes begin alike, so take the last.
 
     \b
     Examples:
-      spool show msg-0199c2
+      spool show 93a788
       spool show if://conversation/msg-0199c2 --json
     """
     spool = call.spool()

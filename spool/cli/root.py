@@ -48,6 +48,10 @@ GUESSES: Final = {
     "ls": "inbox",
     "list": "inbox",
     "mail": "send",
+    "receive": "read",
+    "recv": "read",
+    "messages": "inbox",
+    "check": "status --check` or `spool peer check",
     "get": "read` or `spool show",
     "cat": "read` or `spool show",
     "view": "read` or `spool show",
@@ -108,8 +112,8 @@ Other hosts
 Examples
   spool send builder -s "Run the tests" -b "On main." --wait-for answer
   spool read
-  spool reply msg-0199 -b "All 15 passed."
-  spool trace msg-0199
+  spool reply 93a788 -b "All 15 passed."
+  spool trace 93a788
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 timed out, 4 no such thing.
 `spool COMMAND --help` says more, with examples."""
@@ -137,7 +141,10 @@ class Group(click.Group):
         """As click's, with the command that was probably meant in the error."""
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             raise click.UsageError(self._unknown(ctx, args[0]), ctx)
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        # For the errors that click raises without saying where.
+        ctx.ensure_object(Call).command = f"{ctx.command_path} {found[0]}".removeprefix("spool ")
+        return found
 
     def _unknown(self, ctx: click.Context, name: str) -> str:
         import difflib
@@ -215,7 +222,7 @@ class Root(Group):
         except click.UsageError as exc:
             # The options may not have been read as far as --json.
             plain_words = words[: words.index("--")] if "--" in words else words
-            return failing.tell(exc, as_json=call.json or "--json" in plain_words)
+            return failing.tell(exc, as_json=call.json or "--json" in plain_words, command=call.command)
         except Exception as exc:  # noqa: BLE001  the last door: one line, the traceback on demand
             return failing.tell(exc, as_json=call.json)
 

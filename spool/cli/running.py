@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from spool.presence import Process
 START_S: Final = 15.0
 STOP_S: Final = 30.0
 LOOK_S: Final = 0.05
+LOCK: Final = "up.lock"
 APP: Final = "workers.app.huey"
 # What it said, where it has no terminal to say it.
 OUT: Final = Path("log") / "consumer.out"
@@ -43,14 +45,17 @@ def up(call: Call, detach: bool, once: bool) -> None:
     if detach and once:
         raise click.UsageError("--detach and --once: give one of them")
     config.load(call.home)
-    if (running := _consumers(call.home)) != []:
-        _say(call, running[0], "runs already")
-    elif once:
+    if once and not _consumers(call.home):
         _once(call)
+        return
+    claim = _claim(call.home)
+    if isinstance(claim, Process):
+        _say(call, claim, "runs already")
     elif detach:
-        _detach(call)
+        _detach(call, claim)
     else:
         # This process becomes the consumer; nothing is left here to come back to.
+        os.set_inheritable(claim, True)
         os.execve(sys.executable, _command(), _environment(call.home))  # noqa: S606
 
 
@@ -80,7 +85,46 @@ def restart(call: Call) -> None:
     """
     config.load(call.home)
     _down(call)
-    _detach(call)
+    claim = _claim(call.home)
+    if isinstance(claim, Process):
+        _say(call, claim, "runs already")
+    else:
+        _detach(call, claim)
+
+
+def _claim(home: Path) -> int | Process:
+    """The consumer that runs, else the right to start one: an open file, to be held until its end.
+
+    Two that start in the same instant: the second waits here until
+    the first is announced. One that was started by `huey_consumer` itself has no such file.
+
+    Raises:
+        SpoolError: another one has held it for too long without being up.
+    """
+    lock = os.open(home / "run" / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + START_S
+    while True:
+        held = _lock(lock)
+        if running := _consumers(home):
+            os.close(lock)
+            return running[0]
+        if held:
+            return lock
+        if time.monotonic() > deadline:
+            os.close(lock)
+            raise SpoolError(
+                f"another consumer of {home} starts or ends since {START_S:.0f} s",
+                hint="`spool status` says what runs; all it said is in log/consumer.out",
+            )
+        time.sleep(LOOK_S)
+
+
+def _lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _down(call: Call) -> None:
@@ -107,7 +151,7 @@ def _still(home: Path, running: list[Process]) -> list[Process]:
     return [process for process in running if presence.lives(home / "run", process.token)]
 
 
-def _detach(call: Call) -> None:
+def _detach(call: Call, lock: int) -> None:
     out = call.home / OUT
     file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -119,9 +163,11 @@ def _detach(call: Call) -> None:
             cwd=call.home,
             env=_environment(call.home),
             start_new_session=True,
+            pass_fds=(lock,),
         )
     finally:
         os.close(file)
+        os.close(lock)
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and child.poll() is None:
         if found := [process for process in _consumers(call.home) if process.pid == child.pid]:

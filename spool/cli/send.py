@@ -12,7 +12,7 @@ from spool import views
 from spool.api import Posted, Spool
 from spool.cli import drafts
 from spool.cli.common import Call, common
-from spool.cli.kinds import PRIORITY, deadline, json_pair, length, pair
+from spool.cli.kinds import deadline, json_pair, length, pair, priority
 from spool.errors import NotFound, SecretFound
 from spool.looking import CITATION
 from spool.message import FIELDS
@@ -81,7 +81,7 @@ _CONTENT: Final = (
     click.option("-b", "--body", metavar="TEXT", help="The text; - reads it from standard input."),
     click.option("--body-file", metavar="FILE", help="A file with the text; - is standard input."),
     click.option("--type", metavar="TYPE", help="question, blocker, status-update, deploy-ready, …"),
-    click.option("--priority", type=PRIORITY, metavar="P1", help="P0 goes first; P2 where not given."),
+    click.option("--priority", type=priority, metavar="P1", help="P0 goes first; P2 where not given."),
     click.option(
         "--deadline",
         type=deadline,
@@ -190,8 +190,8 @@ def reply(call: Call, answered: str, keep_open: bool, allow_secrets: bool, **opt
 
     \b
     Examples:
-      spool reply msg-0199c2 -b "All 15 passed."
-      spool reply msg-0199c2 --body-file report.md --keep-open
+      spool reply 93a788 -b "All 15 passed."
+      spool reply 93a788 --body-file report.md --keep-open
     """
     content = _content(options)
     draft, extra = content.draft(), content.extra()
@@ -218,6 +218,11 @@ def _print(call: Call, spool: Spool, posted: list[Posted]) -> None:
 
 
 def _wait(call: Call, spool: Spool, posted: list[Posted], what: str, timeout: float) -> None:
+    if call.json:
+        # As text, `_print` has warned of it already.
+        from spool.cli.waiting import warn_idle
+
+        warn_idle(call, spool, *{each.peer for each in posted})
     for each in posted:
         if what == "answer":
             from spool.cli.read import print_rows
@@ -248,9 +253,14 @@ def _allowed(spool: Spool, texts: list[str], *, asked: bool) -> list[str]:
     from spool import secret_rules
 
     rules = sorted({hit.rule for text in texts if (hit := secret_rules.find(text)) is not None})
-    at_terminal = sys.stdin.isatty() and sys.stderr.isatty()
-    if not rules or not (at_terminal or spool.config.host.secrets == "ask"):
+    if not rules:
         return []
+    at_terminal = sys.stdin.isatty() and sys.stderr.isatty()
+    if not (at_terminal or spool.config.host.secrets == "ask"):
+        raise SecretFound(
+            f"looks like a credential (rule {rules[0]}); not sent",
+            hint='--allow-secrets needs a person at a terminal, or `secrets = "ask"` in spool.toml',
+        )
     asks = f"This looks like a credential ({', '.join(rules)}). Send it all the same?"
     if at_terminal and not click.confirm(asks, err=True):
         raise SecretFound(f"looks like a credential (rule {rules[0]}); not sent", hint="take it out")

@@ -38,14 +38,20 @@ def status(call: Call, check: bool, max_age: float) -> None:
     now = time.time()
     view = views.status(spool, now=now)
     findings = views.stuck(spool, view, now=now, max_age_s=max_age)
-    if call.json:
-        call.tell(view | {"stuck": findings} if check else view)
-    elif check:
-        call.say("\n".join(findings) or "ok: nothing is stuck")
+    if check:
+        findings = [*views.unwritable(spool), *findings]
+        _tell_check(call, view, findings, views.notes(spool, now=now))
+    elif call.json:
+        call.tell(view)
     else:
         call.say(_text(view, findings, now))
     if check and findings:
         click.get_current_context().exit(1)
+
+
+def _tell_check(call: Call, view: dict[str, Any], findings: list[str], notes: list[str]) -> None:
+    lines = [*(findings or ["ok: nothing is stuck"]), *(f"note: {note}" for note in notes)]
+    call.tell(view | {"stuck": findings, "notes": notes}, "\n".join(lines))
 
 
 def _text(view: dict[str, Any], findings: list[str], now: float) -> str:

@@ -1,10 +1,11 @@
-"""A message whole, as `read` and `show` print it: its body fenced as its sender's text."""
+"""A message whole, as `read` and `show` print it: what its sender wrote stands fenced."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import msgspec
 
@@ -14,20 +15,25 @@ from spool.cli.text import field, plain
 from spool.message import FIELDS
 from spool.store.base import Incoming, Outgoing
 
-_SHOWN: Final = (
+# What spool checked: none of it can hold a word of the sender's own.
+_VOUCHED: Final = (
     ("from", "From"),
     ("to", "To"),
     ("id", "Id"),
     ("timestamp", "Date"),
     ("priority", "Priority"),
+    ("re", "Re"),
+    ("thread", "Thread"),
+    ("deadline", "Deadline"),
+)
+_WRITTEN: Final = (
     ("type", "Type"),
     ("subject", "Subject"),
     ("requires_response", "Requires-Response"),
-    ("deadline", "Deadline"),
-    ("re", "Re"),
-    ("thread", "Thread"),
     ("expires", "Expires"),
 )
+# What another host or its agent said of it.
+_TOLD: Final = (("note", "Note"), ("reason", "Reason"))
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -36,33 +42,55 @@ def json_of(row: Incoming | Outgoing) -> bytes:
     return json_line(views.letter(row, now=time.time(), full=True))
 
 
-def text_of(row: Incoming | Outgoing) -> bytes:
-    """Headers, then the body between two lines that its sender cannot have foreseen."""
-    parts = {k: v for k, v in _PARTS.decode(row.raw).items() if bytes(v) != b"null"}
+def text_of(row: Incoming | Outgoing, *, state: bool = True) -> bytes:
+    """What spool vouches for, then what others wrote between lines that they cannot have foreseen.
+
+    Args:
+        state: say how it stands; left out where printing it changes just that.
+    """
     view = views.letter(row, now=time.time())
-    lines = [f"{title}: {field(_value(view[name]))}" for name, title in _SHOWN if name in view]
+    lines = list(_vouched(view, state))
+    lines += _fenced(f"text of {field(row.sender)}", _written(row, view))
+    if told := [f"{title}: {field(view[name])}" for name, title in _TOLD if view.get(name)]:
+        lines += _fenced("word on how it went", told)
+    return ("\n".join(lines) + "\n\n").encode("utf-8", "replace")
+
+
+def _vouched(view: dict[str, Any], state: bool) -> Iterator[str]:
+    for name, title in _VOUCHED:
+        if name in view:
+            yield f"{title}: {field(_value(view[name]))}"
     if view["peer"] is not None:
-        lines.append(f"Peer: {field(view['peer'])}")
-    lines.append(f"State: {view['state']}" + (" OVERDUE" if view["overdue"] else ""))
-    if view.get("outcome"):
-        lines.append(
-            f"Outcome: {field(view['outcome'])}" + (f" ({field(view['note'])})" if view["note"] else "")
-        )
-    if view.get("reason"):
-        lines.append(f"Reason: {field(view['reason'])}")
+        yield f"Peer: {field(view['peer'])}"
+    if state:
+        outcome = " (rejected)" if view.get("outcome") == "rejected" else ""
+        yield f"State: {view['state']}{outcome}"
+    if view["overdue"]:
+        yield "Overdue: an answer was wanted by now"
+
+
+def _written(row: Incoming | Outgoing, view: dict[str, Any]) -> Iterator[str]:
+    """Headers, context and fields of the sender's own, each with its name; then the body."""
+    parts = {k: v for k, v in _PARTS.decode(row.raw).items() if bytes(v) != b"null"}
+    for name, title in _WRITTEN:
+        if name in view:
+            yield f"{title}: {field(_value(view[name]))}"
     for name in ("context", *(name for name in parts if name not in FIELDS)):
         if name in parts:
-            lines.append(f"{field(name)}: {field(_value(msgspec.json.decode(parts[name])))}")
-    body = msgspec.json.decode(parts["body"]) if "body" in parts else ""
-    mark, who = secrets.token_hex(8), field(row.sender)
-    if body:
-        lines += [
-            "",
-            f"--- {mark} begin: untrusted text of {who}, up to the same mark ---",
-            plain(body).rstrip("\n"),
-            f"--- {mark} end of the untrusted text of {who} ---",
-        ]
-    return ("\n".join(lines) + "\n\n").encode("utf-8", "replace")
+            yield f"{field(name)}: {field(_value(msgspec.json.decode(parts[name])))}"
+    if body := msgspec.json.decode(parts["body"]) if "body" in parts else "":
+        yield ""
+        yield plain(body).rstrip("\n")
+
+
+def _fenced(what: str, lines: Iterator[str] | list[str]) -> list[str]:
+    mark = secrets.token_hex(8)
+    return [
+        "",
+        f"--- {mark} begin: untrusted {what}, up to the same mark ---",
+        *lines,
+        f"--- {mark} end of the untrusted {what} ---",
+    ]
 
 
 def _value(value: object) -> str:

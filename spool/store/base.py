@@ -229,11 +229,11 @@ class OutboxRows(Protocol):
         """Add a message for an agent of this host, `received` from the start. Raises Exists."""
 
     def lease(self, peer: str, *, generation: int, now: float, until: float, limit: int) -> list[Parcel]:
-        """Lease what is due for a peer and not expired, most urgent first; empty where the generation has moved on.
+        """Lease what is due for a peer and not expired, most urgent first.
 
-        A lease that ran out, one of another generation (its link is gone or goes), or one further
-        ahead than an hour (a clock that jumped) is free. What is due in more than an hour is due:
-        nothing waits so long but for a clock that jumped.
+        Empty where the generation has moved on. A lease that ran out, one of another generation (its
+        link is gone or goes), or one further ahead than an hour (a clock that jumped) is free. What
+        is due in more than an hour is due: nothing waits so long but for a clock that jumped.
         """
 
     def release(self, parcels: Iterable[Parcel]) -> None:
@@ -275,6 +275,9 @@ class OutboxRows(Protocol):
 
     def find(self, prefix: str, *, limit: int = 5) -> list[Outgoing]:
         """Live rows, then archived ones, whose id is or begins with `prefix`."""
+
+    def ending(self, suffix: str, *, limit: int = 5) -> list[Outgoing]:
+        """Live rows whose id ends with `suffix`, the newest first. Looks at every live id."""
 
     def pending(self, *, limit: int, states: Sequence[State], peer: str | None = None) -> list[Outgoing]:
         """Live rows in these states, in the order they would be carried."""
@@ -326,6 +329,9 @@ class InboxRows(Protocol):
 
     def find(self, prefix: str, *, agent: str | None = None, limit: int = 5) -> list[Incoming]:
         """Live rows, then archived ones, whose id is or begins with `prefix`."""
+
+    def ending(self, suffix: str, *, agent: str | None = None, limit: int = 5) -> list[Incoming]:
+        """Live rows whose id ends with `suffix`, the newest first. Looks at every live id."""
 
     def open(
         self,

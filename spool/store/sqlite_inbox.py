@@ -88,6 +88,14 @@ class SqliteInbox:
             (prefix, agent, limit),
         )
 
+    def ending(self, suffix: str, *, agent: str | None = None, limit: int = 5) -> list[Incoming]:
+        # Not LIKE: an id may hold the _ that stands for any letter there.
+        return self._rows(
+            "WHERE substr(id, -length(?1)) = ?1 AND (?2 IS NULL OR agent = ?2) ORDER BY seq DESC LIMIT ?3",
+            (suffix, agent, limit),
+            tables=("inbox",),
+        )
+
     def open(
         self,
         agent: str | None,

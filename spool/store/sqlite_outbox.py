@@ -178,6 +178,10 @@ class SqliteOutbox:
             "WHERE id >= ?1 AND id < ?1 || x'f48fbfbf' ORDER BY id LIMIT ?2", (prefix, limit), archive=True
         )
 
+    def ending(self, suffix: str, *, limit: int = 5) -> list[Outgoing]:
+        # Not LIKE: an id may hold the _ that stands for any letter there.
+        return self._rows("WHERE substr(id, -length(?1)) = ?1 ORDER BY seq DESC LIMIT ?2", (suffix, limit))
+
     def pending(self, *, limit: int, states: Sequence[State], peer: str | None = None) -> list[Outgoing]:
         marks = ", ".join("?" * len(states))
         which, extra = ("", ()) if peer is None else (" AND peer = ?", (peer,))

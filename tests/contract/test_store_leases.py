@@ -115,3 +115,14 @@ def test_a_lease_that_was_given_back_is_free_at_once(store: Store) -> None:
         tx.outbox.release([parcel])
 
     assert lease(store) == [] and again.lease != parcel.lease
+
+
+def test_what_has_expired_is_not_leased(store: Store) -> None:
+    """To the moment; whoever looks for what has ended finds it."""
+    link(store)
+    put(store, "m1", expires_at=50.0)
+    put(store, "m2", expires_at=50.1)
+
+    assert [parcel.id for parcel in lease(store, now=50.0)] == ["m2"]
+    with store.read() as tx:
+        assert [each.id for each in tx.sweepings.expired(now=50.0, limit=9)] == ["m1"]

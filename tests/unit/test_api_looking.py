@@ -61,15 +61,16 @@ def test_the_inbox_is_shown_and_not_changed(spool: Spool) -> None:
 
 
 def test_short_ids(spool: Spool) -> None:
-    """A citation, or a unique beginning of six characters or more."""
+    """A citation, or a unique beginning or ending of six characters or more."""
     for id in ("msg-0001", "msg-0002", "msg"):
         spool.send("cloud-1", body="x", id=id)
 
     assert spool.sent("if://conversation/msg-0001").id == "msg-0001"
+    assert spool.sent("sg-0001").id == "msg-0001"
     assert spool.sent("msg").id == "msg"
     with pytest.raises(AmbiguousId, match=r"msg-00 fits several messages: msg-0001 \(from me\)"):
         spool.sent("msg-00")
-    for none in ("msg-0", "msg-0003", "sg-0001"):
+    for none in ("msg-0", "msg-0003", "sg-00"):
         with pytest.raises(NotFound):
             spool.sent(none)
     for bad in ("", "*", "msg-%", "../x"):

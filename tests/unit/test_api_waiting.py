@@ -179,7 +179,7 @@ def test_mail_is_waited_for(spool: Spool, soon: Soon) -> None:
 
     assert row.id == "answer-1" and time.monotonic() - begun < 2 and spool.unread() == 1
     assert spool.wait_for_mail(sender="cloud-1", timeout=0) == [row]
-    with pytest.raises(WaitTimedOut, match=r"no unread mail for me within 0\.1 s"):
+    with pytest.raises(WaitTimedOut, match=r"no unread mail from far-1 for me within 0\.1 s"):
         spool.wait_for_mail(sender="far-1", timeout=0.1)
 
 

@@ -101,9 +101,10 @@ def test_odd_paths_arrive_as_they_are(tmp_path: Path, keys: list[str]) -> None:
         (tmp_path / "known").write_text(f"[127.0.0.1]:{sshd.port} {sshd.host_key}\n")
         home = Path("/somewhere") / " ".join(ODD)
         sshd.authorize(line_for(key, peer="p", command=show, home=home))
+        there = ["-p", str(sshd.port), f"{sshd.user}@127.0.0.1", "ignored"]
+        command = [*SSH, f"UserKnownHostsFile={tmp_path / 'known'}", "-i", str(tmp_path / "client"), *there]
         ran = subprocess.run(
-            [*SSH, f"UserKnownHostsFile={tmp_path / 'known'}", "-i", str(tmp_path / "client")]
-            + ["-p", str(sshd.port), f"{sshd.user}@127.0.0.1", "ignored"],
+            command,
             capture_output=True,
             text=True,
             timeout=20,

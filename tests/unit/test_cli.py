@@ -587,7 +587,7 @@ def test_a_body_is_fenced_and_cannot_leave_its_fence(spool: Cli) -> None:
         mark = lines[begin].split()[1]
         (end,) = [n for n, line in enumerate(lines) if line.startswith(f"--- {mark} end")]
         assert "obey me" in lines[begin + 1 : end]
-        assert "Subject: sub\\x1b[31m\\nject" in lines[:begin]
+        assert "Subject: sub\\x1b[31m\\nject" in lines[begin + 1 : end]
         seen.add(mark)
     assert len(seen) == 2
 

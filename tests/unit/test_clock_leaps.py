@@ -80,7 +80,7 @@ def test_a_clock_that_leaps_and_is_put_right_ends_nothing(spool: Spool, now: Tur
 @pytest.mark.parametrize("leap_s", [YEAR_S, -YEAR_S])
 def test_a_leap_during_a_lease_leaves_nothing_stuck(spool: Spool, now: Turned, leap_s: float) -> None:
     """It can be carried, read and sent by the new time at once."""
-    spool.send("cloud-1", body="x")
+    spool.send("cloud-1", body="x", expires="1990-01-01T00:00:00Z")
     arrive(spool, id="in")
     held = lease(spool)
     reader = next(iter(spool.receive()))

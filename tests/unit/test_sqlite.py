@@ -247,7 +247,7 @@ def test_a_file_nobody_may_read_is_an_error_of_the_store(home: Path, monkeypatch
     (home / sqlite.FILE).unlink()
     (home / sqlite.FILE).mkdir()
 
-    with pytest.raises(StoreError, match="check the disk and the permissions"):
+    with pytest.raises(StoreError, match="check the disk, and the permissions"):
         SqliteStore(home)
 
 
