@@ -24,10 +24,9 @@ $(STAMP): pyproject.toml spool/version.py
 demo: $(STAMP) ## two hosts on this machine, mail both ways, states and times
 	$(BIN)/spool demo
 
-sshd: ## OpenSSH's server, which the tests log in to (and, for root, a library that shifts clocks)
+sshd: ## OpenSSH's server, which the tests log in to
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; wanted=""; \
 	command -v sshd >/dev/null && command -v ssh >/dev/null || wanted="openssh-server openssh-client"; \
-	if [ "$$(id -u)" = 0 ] && ! ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1; then wanted="$$wanted libfaketime"; fi; \
 	if [ -z "$$wanted" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$wanted >/dev/null; \

@@ -12,7 +12,16 @@ import msgspec
 from spool import log, presence, retry
 from spool.clock import Clock
 from spool.config import Peer
-from spool.errors import LinkError, LinkLost, SpoolError, StoreError, Superseded, UnknownPeer
+from spool.errors import (
+    BadInput,
+    LinkError,
+    LinkLost,
+    PeerMisconfigured,
+    SpoolError,
+    StoreError,
+    Superseded,
+    UnknownPeer,
+)
 from spool.gate import Gate
 from spool.settings import Settings
 from spool.store.base import PeerRow, Store
@@ -290,6 +299,8 @@ class Caller(threading.Thread):
             self._carrier.failed(self.peer.name, exc, self._rng)
         except UnknownPeer:
             self._halt.set()
+        except BadInput as exc:
+            self._carrier.failed(self.peer.name, PeerMisconfigured(exc.message, hint=exc.hint), self._rng)
         except SpoolError as exc:
             self._carrier.failed(self.peer.name, LinkLost(exc.message, hint=exc.hint), self._rng)
         except Exception as exc:  # noqa: BLE001  a consumer that dials no more, without a word, is worse

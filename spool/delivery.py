@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Protocol
 
 from spool.inbox import LEASE_S
 from spool.message import Message, load
+from spool.sending import Posted
 from spool.store.base import Incoming
 
 RENEW_S: Final = 60.0
@@ -16,9 +18,16 @@ RENEW_S: Final = 60.0
 class Keeper(Protocol):
     """Whose messages these are: the Spool that leased them."""
 
-    def reply(self, id: str, body: str | None = None, **more: Any) -> str:
-        """See `Spool.reply`."""
-
+    def _answer(
+        self,
+        row: Incoming,
+        body: str | None,
+        *,
+        subject: str | None,
+        keep_open: bool,
+        given: Mapping[str, Any],
+        allow_secrets: bool,
+    ) -> Posted: ...
     def _finish(self, row: Incoming, *, outcome: str, note: str | None, lease: int) -> None: ...
     def _give_back(self, row: Incoming) -> None: ...
     def _renew(self, row: Incoming, lease_s: float) -> bool: ...
@@ -59,11 +68,15 @@ class Delivery:
         """Acknowledge it as `rejected`, with the reason."""
         self.done(outcome="rejected", note=note)
 
-    def reply(self, body: str, **more: Any) -> str:
+    def reply(
+        self, body: str | None = None, *, subject: str | None = None, keep_open: bool = False, **fields: Any
+    ) -> str:
         """Answer it in its thread; see `Spool.reply`. It is done when the answer is queued."""
-        answer = self._spool.reply(self.row.id, body, agent=self.row.agent, **more)
-        self._open = self._open and bool(more.get("keep_open"))
-        return answer
+        posted = self._spool._answer(
+            self.row, body, subject=subject, keep_open=keep_open, given=fields, allow_secrets=False
+        )
+        self._open = self._open and keep_open
+        return posted.id
 
     def give_back(self) -> None:
         """Free it for the next reader; it counts as an attempt."""

@@ -29,6 +29,7 @@ SpoolError
 │   ├── AuthRefused       the login was refused: stops the peer
 │   ├── NoSpoolThere      logged in, but no spool answered
 │   ├── NotAuthorised     a spool answered and does not know us: stops the peer
+│   ├── PeerMisconfigured what the config says of the peer cannot be used: stops the peer
 │   ├── FarDiskFull       the far disk is full
 │   ├── VersionSkew       the two versions cannot talk
 │   ├── LinkLost          a link that was up broke
@@ -253,6 +254,14 @@ class NotAuthorised(LinkError):
     """A spool answered and does not accept us under this name."""
 
     kind = "not_authorised"
+    stops = True
+
+
+class PeerMisconfigured(LinkError):
+    """What the config says of the peer cannot be used."""
+
+    kind = "peer_misconfigured"
+    default_hint = "correct the peer in spool.toml"
     stops = True
 
 

@@ -72,7 +72,7 @@ class Gate:
 
         Raises:
             VersionSkew: no protocol in common.
-            NotAuthorised: this is not the host that was there before.
+            NotAuthorised: it calls itself by this host's own name.
             Superseded: both hosts dial, and the other link stays.
         """
         if hello.least > VERSION or hello.v < 1:

@@ -11,7 +11,7 @@ import msgspec
 from spool import log, outbox
 from spool.config import Config, Peer
 from spool.errors import BadMessage, NoRoute, TooLarge
-from spool.message import MAX_HOPS, Ack, Message, parse, parse_time
+from spool.message import MAX_HOPS, Ack, Message, parse, parse_time, split_address
 from spool.router import Route, Router
 from spool.store.base import Exists, Incoming, NewIncoming, Seen, Store, Tx
 from spool.transports.base import Accepted, Deferred, Outcome, Refused
@@ -94,12 +94,22 @@ class _Taking:
         if (seen := tx.ledger.seen(message.sender, message.id)) is not None:
             return self._again(tx, arrival, message, seen)
         try:
-            route = self._router.resolve(message.to)
+            route = self._route(arrival, message)
         except NoRoute as exc:
             return Refused(exc.message)
         if route.peer == "":
             return self._store(tx, arrival, message, route)
         return self._relay(tx, arrival, message, route)
+
+    def _route(self, arrival: Arrival, message: Message) -> Route:
+        try:
+            return self._router.resolve(message.to)
+        except NoRoute:
+            agent, host = split_address(message.to)
+            # Straight from its origin, agent@host names the host as the origin knows it: us.
+            if host is not None and not arrival.hops and self._router.is_local(agent):
+                return Route("", agent)
+            raise
 
     def _store(self, tx: Tx, arrival: Arrival, message: Message, route: Route) -> Outcome:
         try:

@@ -32,6 +32,8 @@ class Reading(Sending):
             since: seconds since the epoch. priority: this one or more urgent.
         """
         who = self.agent(agent)
+        if priority not in (None, "P0", "P1", "P2", "P3"):
+            raise BadInput(f"priority: {priority!r} is none of P0, P1, P2, P3")
         with self.store.read() as tx:
             return tx.inbox.open(
                 who,
@@ -103,15 +105,17 @@ class Reading(Sending):
         if outcome not in ("done", "rejected"):
             raise BadInput(f"outcome: {outcome!r} is neither done nor rejected")
         rows = [self.received(id, agent=agent) for id in ids]
+        self._done(rows, outcome=outcome, note=note)
+        return [row.id for row in rows]
+
+    def _done(self, rows: Sequence[Incoming], *, outcome: str, note: str | None) -> None:
+        now = self._clock.now()
         with self.store.write(sync=True) as tx:
             for row in rows:
-                if row.archived:
-                    continue
-                inbox.finish(
-                    tx, self.config.host.name, row, now=self._clock.now(), outcome=outcome, note=note
-                )
+                # What is archived is done; its seq may be another row's by now.
+                if not row.archived:
+                    inbox.finish(tx, self.config.host.name, row, now=now, outcome=outcome, note=note)
         doorbell.ring(self.home / "run")
-        return [row.id for row in rows]
 
     def _finish(self, row: Incoming, *, outcome: str, note: str | None, lease: int) -> None:
         now = self._clock.now()

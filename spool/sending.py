@@ -224,12 +224,29 @@ class Sending(Looking):
         **fields: Any,
     ) -> Posted:
         """As `reply`, and says of the answer its state and its next hop."""
+        return self._answer(
+            self.received(id, agent=agent),
+            body,
+            subject=subject,
+            keep_open=keep_open,
+            given={**(extra or {}), **fields},
+            allow_secrets=allow_secrets,
+        )
+
+    def _answer(
+        self,
+        row: Incoming,
+        body: str | None,
+        *,
+        subject: str | None,
+        keep_open: bool,
+        given: Mapping[str, Any],
+        allow_secrets: bool,
+    ) -> Posted:
         now = self._clock.now()
-        row = self.received(id, agent=agent)
         asked = message_of(row)
         given = {
-            **(extra or {}),
-            **fields,
+            **given,
             "from": row.agent,
             "to": row.sender,
             "re": row.id,

@@ -7,7 +7,7 @@ from typing import Final
 
 from spool import doorbell, inbox, log, outbox
 from spool.config import Host
-from spool.store.base import Store
+from spool.store.base import Outgoing, Store
 
 EVERY_S: Final = 2.0
 AGE_S: Final = 600.0
@@ -69,12 +69,16 @@ def _expire(store: Store, host: Host, now: float) -> None:
         ended = [
             row
             for row in tx.sweepings.expired(now=now, limit=BATCH)
-            if outbox.bury(
-                tx, row, host.name, now=now, reason="expired before it could be delivered", what="expired"
-            )
+            if outbox.bury(tx, row, host.name, now=now, reason=_why(row), what="expired")
         ]
     for row in ended:
         log.warning("message.expired", **outbox.out_keys(row, state="dead", peer=row.peer))
+
+
+def _why(row: Outgoing) -> str:
+    if row.due is None:
+        return f"expired: {row.peer} took it and could not say what became of it"
+    return "expired before it could be delivered"
 
 
 def _overdue(store: Store, now: float) -> None:

@@ -32,7 +32,7 @@ class Waiting(Reading):
         who = self.agent(agent)
         id = self.send(to, agent=who, requires_response=True, **fields)
         answer = self.wait_for_answer(id, agent=who, timeout=timeout)
-        self.done([answer.id], agent=who)
+        self._done([answer], outcome="done", note=None)
         return message_of(answer)
 
     def wait_for_answer(self, id: str, *, agent: str | None = None, timeout: float) -> Incoming:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,11 +28,13 @@ class FarUser:
     """An account whose spool lies in ~/.local and on no PATH.
 
     Args:
-        clock: what its processes run with: a shifted clock, another time zone.
+        ahead_s: how far the clock of all its Pythons is ahead.
+        zone: the time zone of its processes.
     """
 
-    def __init__(self, clock: Mapping[str, str]) -> None:
-        self.clock = dict(clock)
+    def __init__(self, *, ahead_s: float, zone: str) -> None:
+        self.ahead_s = ahead_s
+        self.zone = zone
         subprocess.run(["userdel", "-rf", NAME], capture_output=True, check=False)
         subprocess.run(["useradd", "-m", "-s", "/bin/bash", NAME], check=True, capture_output=True)
         # useradd locks the account by its password field; sshd without PAM refuses such.
@@ -70,6 +71,10 @@ class FarUser:
         shutil.copytree(sysconfig.get_paths()["purelib"], packages, ignore=shutil.ignore_patterns("*.pth"))
         for name in ("spool", "workers"):
             shutil.copytree(ROOT / name, packages / name, dirs_exist_ok=True)
+        # Loaded at the start of each Python: to spool it is the machine's own clock.
+        (packages / "clock_ahead.py").write_text(
+            f"import time\n_true = time.time\ntime.time = lambda: _true() + {self.ahead_s}\n"
+        )
         subprocess.run(["chown", "-R", f"{NAME}:", str(self.folder / ".local")], check=True)
         self.run(python, "-m", "venv", "--without-pip", str(self.venv))
         site = self.run(
@@ -77,10 +82,9 @@ class FarUser:
             "-c",
             "import sysconfig; print(sysconfig.get_paths()['purelib'])",
         ).stdout.strip()
-        Path(site, "spool.pth").write_text(f"{packages}\n")
+        Path(site, "spool.pth").write_text(f"{packages}\nimport clock_ahead\n")
         script = self.venv / "bin" / "spool"
-        clock = " ".join(f"{k}={v}" for k, v in self.clock.items())
-        script.write_text(f'#!/bin/sh\nexec env {clock} {self.venv}/bin/python -m spool.cli "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec env TZ={self.zone} {self.venv}/bin/python -m spool.cli "$@"\n')
         script.chmod(0o755)
 
     def _python(self) -> str:

@@ -408,7 +408,8 @@ class Sweepings(Protocol):
     """What the sweep and the archive look for."""
 
     def expired(self, *, now: float, limit: int) -> list[Outgoing]:
-        """Rows still to be carried, or sent without further news, past their lifetime."""
+        """Rows still to be carried past their lifetime; and those that stand at sent a day past it,
+        although the next hop was asked since."""
 
     def overdue(self, *, now: float) -> tuple[list[Outgoing], list[Incoming]]:
         """Rows whose deadline has passed without an answer; marks them, each once."""

@@ -10,6 +10,10 @@ from spool.store.sqlite_rows import Db
 
 # A lease or a due time further ahead was written by a clock that has jumped since.
 LONGEST_LEASE_S: Final = 3600.0
+# A sent message is given up a day past its lifetime, if the next hop was asked since and had a minute
+# to say better: that hop ends it at its own lifetime, and its word may be on its way.
+SILENCE_S: Final = 86_400.0
+ANSWER_S: Final = 60.0
 _OUT: Final = ", ".join(sqlite_outbox.COLUMNS)
 _IN: Final = ", ".join(sqlite_inbox.COLUMNS)
 
@@ -26,7 +30,12 @@ class SqliteSweepings:
             f" AND (lease_until <= ?1 OR lease_until > ?1 + ?3) ORDER BY expires_at LIMIT ?2",
             (now, limit, LONGEST_LEASE_S),
         ).fetchall()
-        return [sqlite_outbox.outgoing(row) for row in rows]
+        silent = self._db.execute(
+            f"SELECT {_OUT} FROM outbox INDEXED BY outbox_open WHERE state = 'sent' AND due IS NULL"
+            " AND expires_at <= ?1 - ?3 AND asked_at >= expires_at AND asked_at <= ?1 - ?4 LIMIT ?2",
+            (now, limit, SILENCE_S, ANSWER_S),
+        ).fetchall()
+        return [sqlite_outbox.outgoing(row) for row in (*rows, *silent)]
 
     def overdue(self, *, now: float) -> tuple[list[Outgoing], list[Incoming]]:
         late = "deadline_at IS NOT NULL AND overdue = 0 AND answered = 0 AND deadline_at <= ?"

@@ -29,26 +29,11 @@ os.kill(os.getpid(), 9)
 """
 
 
-def faketime() -> str:
-    """The library that shifts a process's clock."""
-    for path in sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")):
-        return str(path)
-    pytest.fail("libfaketime is missing: apt-get install libfaketime", pytrace=False)
-
-
 @pytest.fixture
 def far() -> Iterator[FarUser]:
     """The second user; its clock is 90 s ahead and in another time zone."""
     require_root()
-    user = FarUser(
-        {
-            "LD_PRELOAD": faketime(),
-            "FAKETIME": f"+{SHIFT_S}s",
-            "DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-            "TZ": "Asia/Tokyo",
-        }
-    )
+    user = FarUser(ahead_s=SHIFT_S, zone="Asia/Tokyo")
     yield user
     user.remove()
 
@@ -76,7 +61,7 @@ class FarHost:
                 "huey.bin.huey_consumer",
                 "workers.app.huey",
                 SPOOL_HOME=str(self.home),
-                **self.user.clock,
+                TZ=self.user.zone,
             ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ import pytest
 from spool.api import Spool
 from spool.errors import NoRoute, NotFound
 from spool.states import State
+from spool.transports.base import Accepted
 from tests.desk import acks, arrive, make_home, tasks
 
 
@@ -87,3 +88,19 @@ def test_who_did_not_get_it_cannot_answer(several: Spool) -> None:
 
     with pytest.raises(NotFound, match=f"no message {id} for a"):
         several.reply(id, "!", agent="a")
+
+
+def test_what_is_held_is_answered_whatever_its_id(spool: Spool) -> None:
+    """Two senders may choose one id; the message in hand is the one that is meant."""
+    for sender in ("cloud-1", "cloud-2"):
+        assert isinstance(arrive(spool, **{"id": "q-123456", "from": sender}), Accepted)
+
+    answers = {}
+    for delivery in spool.receive():
+        with delivery:
+            answers[delivery.sender] = delivery.reply("Yes.")
+
+    assert {sender: spool.sent(id).recipient for sender, id in answers.items()} == {
+        "cloud-1": "cloud-1",
+        "cloud-2": "cloud-2",
+    }

@@ -11,7 +11,7 @@ from spool.errors import LinkError
 from spool.retry import Rule, backoff, message_delay, peer_delay
 
 KINDS = {kind: cls for kind, cls in errors.kinds().items() if issubclass(cls, LinkError)}
-STOP = {"host_key_changed", "host_key_unknown", "auth_refused", "not_authorised"}
+STOP = {"host_key_changed", "host_key_unknown", "auth_refused", "not_authorised", "peer_misconfigured"}
 
 
 def delays(kind: str, attempt: int) -> list[float]:

@@ -298,3 +298,20 @@ def test_a_file_that_a_newer_spool_migrated_is_not_swept(
     monkeypatch.setattr(sqlite, "SCHEMA", 0)
     with pytest.raises(StoreNewer):
         run(spool)
+
+
+def test_what_a_next_hop_took_and_forgot_ends_after_asking(spool: Spool, now: Turned) -> None:
+    """It stands at sent; a day past its lifetime, asked since, with no better word: dead."""
+    id = spool.send("cloud-1", body="x")
+    (parcel,) = lease(spool)
+    outbox.settle(spool.store, "cloud", "here", [(parcel, Accepted(now.at, False, "hub"))], now=now.at)
+    later(spool, now, 8 * DAY_S + HOUR_S)
+    assert spool.state(id) is State.SENT
+
+    with spool.store.write(sync=False) as tx:
+        asked = tx.sweepings.silent("cloud", before=now.at - HOUR_S, now=now.at, limit=10)
+    later(spool, now, HOUR_S)
+
+    assert [row.id for row in asked] == [id]
+    assert spool.state(id) is State.DEAD
+    assert "could not say" in str(spool.sent(id).reason)
