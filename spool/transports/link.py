@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from spool import log
-from spool.errors import (
-    FarDiskFull,
-    LinkError,
-    LinkLost,
-    NoSpoolThere,
-    StoreError,
-    StoreFull,
-    Superseded,
-    TimedOut,
-    kinds,
-)
+from spool.errors import LinkError, LinkLost, NoSpoolThere, StoreError, Superseded, TimedOut
 from spool.gate import SILENT_S, Gate
 from spool.inbox import Arrival
-from spool.outbox import Load
-from spool.store.base import LeasedAck, Parcel
+from spool.store.base import Parcel
 from spool.transports import frames
-from spool.transports.base import Accepted, Deferred, Left, Outcome, Pipe, Refused
-from spool.transports.lastwords import LastWords
+from spool.transports.base import Outcome, Pipe
+from spool.transports.lines import Lines, from_bye
+from spool.transports.window import Window, result_of
 
 HELLO_S: Final = 20.0
 PING_S: Final = 2.5
@@ -35,17 +24,6 @@ DEAD_S: Final = 9.0
 HOLD_EVERY_S: Final = 3.0
 ASK_EVERY_S: Final = 60.0
 LOOK_S: Final = 1.0
-WINDOW: Final = 2048
-WINDOW_BYTES: Final = 8 * 1024 * 1024
-LEASE: Final = 256
-FRAME_BYTES: Final = 256 * 1024
-NOISE_BYTES: Final = 64 * 1024
-NOISE_TOLD: Final = 400
-RECEIVE_BYTES: Final = 256 * 1024
-GATHER: Final = 512
-
-# Wherever it begins: what a shell prints before it need not end with a line feed.
-_GREETING: Final = re.compile(rb'\{"f":"(?:hello|bye)"')
 
 
 class Link:
@@ -60,14 +38,9 @@ class Link:
         self._pipe = pipe
         self._gate = gate
         self._dialled = dialled
-        self._rest = b""
-        self._noise = LastWords()
-        self._number = 0
+        self._lines = Lines(pipe, gate.peer_name, self._heard)
+        self._window = Window()
         self._control: deque[bytes] = deque()
-        self._parcels: dict[int, list[Parcel]] = {}
-        self._acks: dict[int, list[LeasedAck]] = {}
-        self._in_flight = 0
-        self._bytes_in_flight = 0
         self._look = True
         self._wake = threading.Condition()
         self._ended = threading.Event()
@@ -85,7 +58,7 @@ class Link:
     def quiet_for(self) -> float:
         """Seconds since a message or an ack last moved; 0 while one is on its way."""
         with self._wake:
-            if self._in_flight or self._acks or self._control or self._look:
+            if not self._window.is_empty or self._control or self._look:
                 return 0.0
             return self._gate.monotonic() - self._moved_at
 
@@ -141,88 +114,34 @@ class Link:
             with contextlib.suppress(LinkLost):
                 # One that reads no more may have said why.
                 self._pipe.send(frames.encode(self._gate.hello()))
-            hello = self._await_hello()
+            hello = self._lines.hello()
         except LinkLost as exc:
-            if self._error is None and not self._pipe.last_words():
+            if self._error is not None:
+                raise self._error from exc
+            if not self._pipe.last_words():
                 # The line broke; what is there at its end remains to be seen.
                 raise
-            raise self._nobody_there() from exc
+            raise self._lines.nobody_there() from exc
         finally:
             timer.cancel()
         self._gate.arrived(hello, dialled=self._dialled)
 
-    def _await_hello(self) -> frames.Hello:
-        noise = 0
-        while True:
-            while b"\n" not in self._rest:
-                # What stands behind a hello is no noise: much mail may come with it.
-                if noise + len(self._rest) > NOISE_BYTES or not self._receive():
-                    raise self._nobody_there()
-            line, _, self._rest = self._rest.partition(b"\n")
-            if (greeting := _GREETING.search(line)) is not None:
-                match self._decode(line[greeting.start() :]):
-                    case frames.Hello() as hello:
-                        return hello
-                    case frames.Bye(kind=kind, why=why):
-                        # A far store that cannot be used is no spool there, for us.
-                        raise _from_bye(kind, why, self._gate.peer_name, otherwise=NoSpoolThere)
-            noise += len(line) + 1
-            self._noise.feed(line + b"\n")
-
-    def _nobody_there(self) -> LinkError:
-        if self._error is not None:
-            return self._error
-        # A login that is none says so on stdout.
-        said = [self._pipe.last_words(), self._noise.text()[-NOISE_TOLD:]]
-        words = "; ".join(filter(None, said)) or "it ended without a word"
-        return NoSpoolThere(
-            f"{self._gate.peer_name}: no spool answered: {words}",
-            hint=f"`spool peer check {self._gate.peer_name}` says what is missing",
-        )
-
     # -- reading ------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        while not self._ended.is_set():
-            for line_batch in self._lines():
-                self._take(line_batch)
-        if self._error is not None:
-            raise self._error
+        for batch in self._lines.batches():
+            self._take(batch)
+            if self._ended.is_set():
+                return
 
-    def _lines(self) -> Iterator[list[bytes]]:
-        """Whole lines as they come, gathered so that one commit can serve many frames."""
-        while not self._ended.is_set():
-            *lines, self._rest = self._rest.split(b"\n")
-            for start in range(0, len(lines), GATHER):
-                yield lines[start : start + GATHER]
-            if len(self._rest) > frames.MAX_FRAME:
-                raise LinkLost(f"{self._gate.peer_name}: a frame over {frames.MAX_FRAME:,} bytes")
-            if not self._receive():
-                raise self._far_ended()
-
-    def _receive(self) -> bool:
-        got = self._pipe.receive(RECEIVE_BYTES)
+    def _heard(self) -> None:
         self._heard_at = self._gate.monotonic()
-        self._rest += got
-        return bool(got)
-
-    def _far_ended(self) -> LinkError:
-        if self._error is not None:
-            return self._error
-        words = self._pipe.last_words()
-        return LinkLost(f"{self._gate.peer_name}: the far side ended" + (f": {words}" if words else ""))
-
-    def _decode(self, line: bytes) -> frames.Frame | None:
-        try:
-            return frames.decode(line)
-        except frames.BadFrame as exc:
-            raise LinkLost(f"{self._gate.peer_name}: {exc}") from exc
 
     def _take(self, lines: Sequence[bytes]) -> None:
         messages: list[frames.Messages] = []
         results: list[frames.Results] = []
         for line in lines:
-            frame = self._decode(line)
+            frame = self._lines.decode(line)
             if not isinstance(frame, frames.Messages) and messages:
                 self._accept(messages)
                 messages = []
@@ -260,7 +179,7 @@ class Link:
             case frames.Pong(n=n, clock=clock):
                 self._measure(n, clock)
             case frames.Bye(kind=kind, why=why):
-                raise _from_bye(kind, why, self._gate.peer_name)
+                raise from_bye(kind, why, self._gate.peer_name)
 
     def _accept(self, batch: Sequence[frames.Messages]) -> None:
         arrivals = [
@@ -274,7 +193,7 @@ class Link:
         start = 0
         for frame in batch:
             end = start + len(frame.items)
-            self._send(frames.Results(frame.n, [_result(outcome) for outcome in outcomes[start:end]]))
+            self._send(frames.Results(frame.n, [result_of(outcome) for outcome in outcomes[start:end]]))
             start = end
 
     def _settle(self, batch: Sequence[frames.Results]) -> None:
@@ -282,17 +201,10 @@ class Link:
         dropped: list[int] = []
         with self._wake:
             for frame in batch:
-                if (acks := self._acks.pop(frame.n, None)) is not None:
+                if (acks := self._window.acks_of(frame.n)) is not None:
                     dropped.extend(leased.seq for leased in acks)
-                elif (parcels := self._parcels.pop(frame.n, None)) is not None:
-                    if len(parcels) != len(frame.items):
-                        raise LinkLost(f"{self._gate.peer_name}: results that do not fit frame {frame.n}")
-                    self._in_flight -= len(parcels)
-                    self._bytes_in_flight -= sum(len(parcel.raw) for parcel in parcels)
-                    told.extend(
-                        (parcel, _outcome(result, self._gate.far_host))
-                        for parcel, result in zip(parcels, frame.items, strict=True)
-                    )
+                else:
+                    told.extend(self._window.told(frame, host=self._gate.far_host))
         self._moved_at = self._gate.monotonic()
         if told:
             self._gate.settle(told)
@@ -321,7 +233,7 @@ class Link:
                 self._control.clear()
                 return frames_now
             self._look = False
-            room = min(LEASE, WINDOW - self._in_flight) if self._bytes_in_flight < WINDOW_BYTES else 0
+            room = self._window.room()
         if room > 0 and (packed := self._load(room)):
             return packed
         if self._gate.monotonic() - self._sent_at >= PING_S:
@@ -334,41 +246,8 @@ class Link:
             self._look = True
         with self._wake:
             # Remembered before anything can fail, so that the end gives them back.
-            packed = self._pack_acks(load.acks) + self._pack_parcels(load.parcels)
+            packed = self._window.pack(load, now=self._gate.now())
         return b"".join(map(frames.encode, packed))
-
-    def _pack_acks(self, acks: list[LeasedAck]) -> list[frames.Frame]:
-        if not acks:
-            return []
-        n = self._next_number()
-        self._acks[n] = acks
-        return [frames.Acks(n, [leased.ack for leased in acks])]
-
-    def _pack_parcels(self, parcels: list[Parcel]) -> list[frames.Frame]:
-        now = self._gate.now()
-        packed: list[frames.Frame] = []
-        run: list[Parcel] = []
-        size = 0
-        for parcel in parcels:
-            if run and size + len(parcel.raw) > FRAME_BYTES:
-                packed.append(self._messages(run, now))
-                run, size = [], 0
-            run.append(parcel)
-            size += len(parcel.raw)
-        if run:
-            packed.append(self._messages(run, now))
-        return packed
-
-    def _messages(self, run: list[Parcel], now: float) -> frames.Frame:
-        n = self._next_number()
-        self._parcels[n] = run
-        self._in_flight += len(run)
-        self._bytes_in_flight += sum(len(parcel.raw) for parcel in run)
-        return frames.Messages(n, [frames.item_of(parcel, now) for parcel in run])
-
-    def _next_number(self) -> int:
-        self._number += 1
-        return self._number
 
     def _send(self, frame: frames.Frame) -> None:
         with self._wake:
@@ -378,7 +257,7 @@ class Link:
     def _ping(self, *, echo: bool) -> None:
         unread, queued = self._gate.counts() if echo else (None, None)
         with self._wake:
-            n = self._next_number()
+            n = self._window.next_number()
             if echo:
                 self._pings[n] = self._gate.now()
         self._send(frames.Ping(n, self._gate.now(), echo, unread, queued))
@@ -411,12 +290,13 @@ class Link:
 
     def _ask_where_it_stands(self, silent_s: float = SILENT_S) -> None:
         if keys := self._gate.questions(silent_s=silent_s):
-            self._send(frames.Query(self._next_number(), keys))
+            with self._wake:
+                n = self._window.next_number()
+            self._send(frames.Query(n, keys))
 
     # -- ending -------------------------------------------------------------------------------
 
-    def _guard(self, work: object) -> None:
-        assert callable(work)
+    def _guard(self, work: Callable[[], None]) -> None:
         try:
             work()
         except LinkError as exc:
@@ -443,43 +323,7 @@ class Link:
 
     def _give_back(self) -> None:
         with self._wake:
-            load = Load(
-                [parcel for run in self._parcels.values() for parcel in run],
-                [leased for run in self._acks.values() for leased in run],
-            )
-            self._parcels.clear()
-            self._acks.clear()
+            load = self._window.empty()
         with contextlib.suppress(StoreError):
             # Where the store fails, the leases run out by themselves.
             self._gate.release(load)
-
-
-def _from_bye(kind: str, why: str, peer: str, *, otherwise: type[LinkError] = LinkLost) -> LinkError:
-    cls = FarDiskFull if kind == StoreFull.kind else kinds().get(kind, otherwise)
-    if not issubclass(cls, LinkError):
-        cls = otherwise
-    return cls(f"{peer} said: {why or 'bye'}"[:500])
-
-
-def _result(outcome: Outcome) -> frames.Result:
-    match outcome:
-        case Accepted(at=at, final=final, again=again):
-            return frames.Result("accepted", at, final, again)
-        case Left(at=at):
-            return frames.Result("accepted", at)
-        case Deferred(reason=reason):
-            return frames.Result("deferred", why=reason)
-        case Refused(reason=reason):
-            return frames.Result("refused", why=reason)
-
-
-def _outcome(result: frames.Result, host: str) -> Outcome:
-    match result.r:
-        case "accepted":
-            return Accepted(result.at, result.final, host, result.again)
-        case "refused":
-            return Refused(result.why)
-        case "deferred":
-            return Deferred(result.why)
-        case unknown:
-            return Deferred(f"an answer this version does not know: {unknown[:40]}")
