@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import uuid_utils
 
-from spool import doorbell, inbox, outbox
+from spool import doorbell, inbox, log, outbox
 from spool.errors import BadInput, BadMessage, IdTaken, NoAgent
 from spool.looking import Looking, message_of
 from spool.message import Message, format_time, parse_time, seal
@@ -291,6 +291,7 @@ class Sending(Looking):
                     f"{row.id} is being delivered just now", hint="look again in a moment", id=row.id
                 )
             outbox.bury(tx, fresh, self.config.host.name, now=now, reason="cancelled", what="cancelled")
+        log.info("message.cancelled", **outbox.out_keys(fresh, state=State.DEAD, peer=fresh.peer))
         return row.id
 
 

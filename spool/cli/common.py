@@ -36,6 +36,13 @@ class Call:
         """The spool of this call, closed when the command ends. Raises as `Spool`."""
         return click.get_current_context().with_resource(Spool(self.home, agent=self.agent))
 
+    def log_to(self, spool: Spool) -> None:
+        """What happens from here on is logged in the home: for the few commands whose doing is an event."""
+        from spool import log
+        from spool.version import VERSION
+
+        log.configure(spool.home, role="cli", host=spool.config.host.name, version=VERSION, stderr=False)
+
     def say(self, text: str) -> None:
         """Print text, made safe for a terminal, and flush."""
         click.echo(plain(text))

@@ -120,5 +120,6 @@ def cancel(call: Call, id: str) -> None:
       spool cancel 93a788
     """
     spool = call.spool()
+    call.log_to(spool)
     whole = spool.cancel(id)
     call.tell({"id": whole, "state": str(spool.state(whole)), "reason": "cancelled"}, whole)

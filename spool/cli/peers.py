@@ -13,7 +13,7 @@ from typing import Any
 import click
 import msgspec
 
-from spool import authorized, config, config_edit, views
+from spool import authorized, config, config_edit, log, views
 from spool.api import Spool
 from spool.cli import drafts
 from spool.cli.common import Call, common
@@ -201,10 +201,7 @@ def peer_resume(call: Call, name: str) -> None:
     spool = call.spool()
     resumed = spool.resume_peer(name)
     if resumed:
-        from spool import log
-        from spool.version import VERSION
-
-        log.configure(spool.home, role="cli", host=spool.config.host.name, version=VERSION, stderr=False)
+        call.log_to(spool)
         log.info("peer.resumed", peer=name)
     call.tell({"name": name, "resumed": resumed}, f"{name} is dialled again" if resumed else f"{name} is up")
     if resumed and views.consumer_of(spool) is None and spool.config.peer(name).url:

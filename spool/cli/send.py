@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import click
 
-from spool import views
+from spool import log, views
 from spool.api import Posted, Spool
 from spool.cli import drafts
 from spool.cli.common import Call, common
@@ -171,7 +171,7 @@ def send(
         draft = content.extra() | content.draft() | {k: v for k, v in more.items() if v is not None}
         allowed = _allowed(spool, drafts.texts_of(draft), asked=allow_secrets)
         posted = spool.post([draft], allow_secrets=bool(allowed))
-    _log_allowed(spool, allowed)
+    _log_allowed(call, spool, allowed)
     _print(call, spool, posted)
     if wait_for is not None:
         _wait(call, spool, posted, wait_for, timeout)
@@ -202,7 +202,7 @@ def reply(call: Call, answered: str, keep_open: bool, allow_secrets: bool, **opt
     posted = spool.post_reply(
         answered, keep_open=keep_open, allow_secrets=bool(allowed), extra=extra, **draft
     )
-    _log_allowed(spool, allowed)
+    _log_allowed(call, spool, allowed)
     _print(call, spool, [posted])
 
 
@@ -267,12 +267,8 @@ def _allowed(spool: Spool, texts: list[str], *, asked: bool) -> list[str]:
     return rules
 
 
-def _log_allowed(spool: Spool, rules: list[str]) -> None:
-    if not rules:
-        return
-    from spool import log
-    from spool.version import VERSION
-
-    log.configure(spool.home, role="cli", host=spool.config.host.name, version=VERSION, stderr=False)
+def _log_allowed(call: Call, spool: Spool, rules: list[str]) -> None:
+    if rules:
+        call.log_to(spool)
     for rule in rules:
         log.warning("message.secret_allowed", rule=rule)

@@ -217,7 +217,6 @@ def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     [
         ("huey.consumer", logging.INFO, True),
         ("huey", logging.INFO, False),
-        ("huey.consumer", logging.INFO, True),
         ("huey", logging.DEBUG, False),
         ("paramiko.transport", logging.WARNING, True),
         ("paramiko.transport", logging.INFO, False),
