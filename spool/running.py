@@ -14,6 +14,7 @@ from spool import log, presence, sweep
 from spool.carrier import Carrier
 from spool.clock import Clock
 from spool.config import Peer
+from spool.desk import SYSTEM
 from spool.doorbell import Listener
 from spool.errors import BadConfig, LinkError, StoreError, StoreNewer
 from spool.presence import Presence
@@ -22,7 +23,6 @@ from spool.store.sqlite import SqliteStore
 from spool.transports.base import Dial, Pipe
 from spool.version import VERSION
 
-SYSTEM: Final = Clock(time.time, time.monotonic)
 QUICK_CHECK_BYTES: Final = 64 * 1024 * 1024
 ALIVE_S: Final = 60.0
 CHECK_S: Final = 5.0

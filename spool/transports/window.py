@@ -59,12 +59,13 @@ class Window:
         Raises:
             LinkLost: there are more or fewer results than messages.
         """
-        if (parcels := self._parcels.pop(result.n, None)) is None:
+        if (parcels := self._parcels.get(result.n)) is None:
             return []
-        self._count -= len(parcels)
-        self._bytes -= sum(len(parcel.raw) for parcel in parcels)
         if len(parcels) != len(result.items):
             raise LinkLost(f"results that do not fit frame {result.n}")
+        del self._parcels[result.n]
+        self._count -= len(parcels)
+        self._bytes -= sum(len(parcel.raw) for parcel in parcels)
         return [(parcel, outcome_of(item, host)) for parcel, item in zip(parcels, result.items, strict=True)]
 
     def empty(self) -> Load:
