@@ -196,9 +196,17 @@ def parse_exec(url: str) -> list[str]:
 
 def matches(pattern: str, name: str) -> bool:
     """Whether an agent's name fits a pattern; `*` stands for any run of characters."""
-    if "*" not in pattern:
+    first, *rest = pattern.split("*")
+    if not rest:
         return pattern == name
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
+    # Not a regular expression: a peer's hello may hold a pattern that takes one for ever.
+    *middle, last = rest
+    at = len(first)
+    for part in middle:
+        if (found := name.find(part, at)) < 0:
+            return False
+        at = found + len(part)
+    return name.startswith(first) and name.endswith(last) and at + len(last) <= len(name)
 
 
 @functools.lru_cache(maxsize=10_000)

@@ -7,11 +7,12 @@ from typing import Final
 
 from spool import doorbell, inbox, log, outbox, presence
 from spool.clock import Clock
-from spool.config import Peer
+from spool.config import Peer, is_pattern, overlap
 from spool.errors import NotAuthorised, StoreFull, Superseded, VersionSkew
 from spool.inbox import Arrival
-from spool.message import Ack
+from spool.message import NAME, Ack
 from spool.outbox import Load
+from spool.router import Router
 from spool.settings import Settings
 from spool.states import State
 from spool.store.base import Parcel, PeerRow, Store, Tx
@@ -21,6 +22,7 @@ from spool.transports.frames import FEATURES, VERSION, Answer, Hello, Key
 HOLD_S: Final = 12.0
 SILENT_S: Final = 3600.0
 HEALTHY_S: Final = 60.0
+MAX_AGENTS: Final = 256
 
 
 class Gate:
@@ -72,7 +74,7 @@ class Gate:
 
         Raises:
             VersionSkew: no protocol in common.
-            NotAuthorised: it calls itself by this host's own name.
+            NotAuthorised: it calls itself by this host's own name, or by none.
             Superseded: both hosts dial, and the other link stays.
         """
         if hello.least > VERSION or hello.v < 1:
@@ -80,6 +82,8 @@ class Gate:
                 f"{self.peer_name} speaks protocol {hello.least} to {hello.v} (spool {hello.spool}),"
                 f" this host {VERSION}"
             )
+        if not NAME.fullmatch(hello.host):
+            raise NotAuthorised(f"{self.peer_name} calls itself {hello.host[:80]!r}, which is no host's name")
         if hello.host == self.host:
             raise NotAuthorised(
                 f"{self.peer_name} calls itself {hello.host}, as this host does",
@@ -90,6 +94,7 @@ class Gate:
             row = tx.peers.get(self.peer_name)
             if self._other_stays(row, hello, now, dialled=dialled):
                 raise Superseded(f"both hosts dial; the link of {min(self.host, hello.host)} stays")
+            agents = self._free(tx, hello.agents)
             self._generation = tx.peers.raise_generation(self.peer_name)
             tx.peers.update(
                 self.peer_name,
@@ -103,8 +108,8 @@ class Gate:
                 error_kind=None,
                 error=None,
                 far_host=hello.host,
-                far_version=hello.spool,
-                far_agents=hello.agents,
+                far_version=hello.spool[:40],
+                far_agents=agents,
                 clock_offset=hello.clock - now,
             )
         self._linked_at, self._far_host = now, hello.host
@@ -117,6 +122,21 @@ class Gate:
             dialled=dialled,
             clock_offset_s=round(hello.clock - now, 3),
         )
+
+    def _free(self, tx: Tx, told: list[str]) -> list[str]:
+        """The names a hello may take: not those that another peer without agents has told before."""
+        config, rows = self._settings.config, tx.peers.all()
+        others = [
+            agent
+            for name, peer in config.peers.items()
+            if name != self.peer_name and not peer.agents and name in rows
+            for agent in rows[name].far_agents
+        ]
+        named = [agent for agent in dict.fromkeys(told) if is_pattern(agent) and agent.count("*") <= 1]
+        free = [agent for agent in named if not any(overlap(agent, other) for other in others)]
+        if len(free) < len(told):
+            log.warning("peer.names_refused", peer=self.peer_name, count=len(told) - len(free))
+        return free[:MAX_AGENTS]
 
     def _other_stays(self, row: PeerRow, hello: Hello, now: float, *, dialled: bool) -> bool:
         # Both sides must keep the same one of two links, in whatever order they come to know of them.
@@ -236,10 +256,11 @@ class Gate:
 
     def answer(self, keys: Sequence[Key]) -> list[Answer]:
         """Say how far the messages of this peer got."""
+        router = self._settings.router()
         with self._store.read() as tx:
-            return [self._answer(tx, key) for key in keys]
+            return [self._answer(tx, router, key) for key in keys]
 
-    def _answer(self, tx: Tx, key: Key) -> Answer:
+    def _answer(self, tx: Tx, router: Router, key: Key) -> Answer:
         if (row := tx.inbox.exact(key.id, key.sender)) is not None and row.peer == self.peer_name:
             status = {"unread": "received", "done": row.outcome or "done"}.get(row.state, str(row.state))
             held_at = row.done_at or row.read_at or row.received_at
@@ -251,8 +272,9 @@ class Gate:
             at = sent.done_there or sent.read_there or sent.received_there
             note = sent.note or sent.reason
             return Answer(key.sender, key.id, status, at, sent.far_host, sent.outcome, note)
+        # The same message by another way; nobody is told of mail that is not theirs to bring.
         seen = tx.ledger.seen(key.sender, key.id)
-        if seen is not None:
+        if seen is not None and router.may_speak(self.peer, key.sender):
             return Answer(key.sender, key.id, "received" if seen.final else "sent", seen.at, self.host)
         return Answer(key.sender, key.id, "unknown")
 

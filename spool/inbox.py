@@ -11,7 +11,7 @@ import msgspec
 from spool import log, outbox
 from spool.config import Config, Peer
 from spool.errors import BadMessage, NoRoute, TooLarge
-from spool.message import MAX_HOPS, Ack, Message, parse, parse_time, split_address
+from spool.message import MAX_HOPS, NAME, Ack, Message, parse, parse_time, split_address
 from spool.router import Route, Router
 from spool.store.base import Exists, Incoming, NewIncoming, Seen, Store, Tx
 from spool.transports.base import Accepted, Deferred, Outcome, Refused
@@ -77,6 +77,9 @@ class _Taking:
         self.rang = False
 
     def parse(self, arrival: Arrival) -> Message | Refused:
+        # They travel on beside the bytes, and no limit on those counts them.
+        if len(arrival.hops) > MAX_HOPS or not all(map(NAME.fullmatch, arrival.hops)):
+            return Refused(f"hops: more than {MAX_HOPS}, or not hosts' names")
         try:
             limit = self._config.host.max_message_bytes
             return parse(arrival.raw, filled=arrival.filled, max_bytes=limit)
@@ -143,7 +146,8 @@ class _Taking:
             peer=route.peer,
             origin=self._peer.name,
             now=self._now,
-            lifetime_s=arrival.ttl_s,
+            # Never longer than a copy of it would be known here.
+            lifetime_s=max(0.0, min(arrival.ttl_s, self._config.host.dedup_s)),
             hops=[*arrival.hops, here],
         )
         try:
@@ -163,7 +167,8 @@ class _Taking:
 
     def _quarantine(self, tx: Tx, arrival: Arrival, message: Message | None, reason: str) -> Refused:
         name = message.id if message is not None else None
-        tx.ledger.quarantine(at=self._now, peer=self._peer.name, name=name, reason=reason, raw=arrival.raw)
+        raw = arrival.raw[: self._config.host.max_message_bytes]
+        tx.ledger.quarantine(at=self._now, peer=self._peer.name, name=name, reason=reason, raw=raw)
         known = keys(message) if message is not None else {}
         self._warnings.append(("message.quarantined", {**known, "peer": self._peer.name, "error": reason}))
         return Refused(reason)

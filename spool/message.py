@@ -23,6 +23,10 @@ _RFC3339: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)",
 )
 
+# What a datetime can say; another host's clock may say anything.
+_FIRST: Final = -62_135_596_800.0
+_LAST: Final = 253_402_300_799.0
+
 Priority = Literal["P0", "P1", "P2", "P3"]
 
 
@@ -180,9 +184,28 @@ def parse(raw: bytes, *, filled: Collection[str] = (), max_bytes: int = MAX_BYTE
     if len(raw) > max_bytes:
         raise _too_large(len(raw), max_bytes)
     known = _decode(raw)
-    message = _message(known, raw, tuple(filled), _digest(raw, filled))
+    filled = _believed(known, filled)
+    message = _message(known, raw, filled, _digest(raw, filled))
     _check(message)
     return message
+
+
+def _believed(known: _Known, filled: Collection[str]) -> tuple[str, ...]:
+    """Those of `filled` that a first spool can have filled in: what does not count in the digest
+    must not be able to say anything."""
+    defaults = {
+        "priority": "P2",
+        "type": "message",
+        "subject": "",
+        "body": "",
+        "citation": f"if://conversation/{known.id}",
+    }
+    return tuple(
+        name
+        for name in dict.fromkeys(filled)
+        if name in ("id", "timestamp", "from")
+        or (name in defaults and getattr(known, name) == defaults[name])
+    )
 
 
 def load(raw: bytes, *, filled: Collection[str], digest: bytes) -> Message:
@@ -241,7 +264,7 @@ def parse_time(field: str, value: str) -> float:
 
 def format_time(seconds: float, *, places: int = 3) -> str:
     """Seconds since the epoch to RFC 3339 in UTC."""
-    text = dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(
+    text = dt.datetime.fromtimestamp(min(max(seconds, _FIRST), _LAST), dt.UTC).isoformat(
         timespec="microseconds" if places > 3 else "milliseconds",
     )
     return text.removesuffix("+00:00") + "Z"

@@ -9,12 +9,14 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from spool import log, retry
-from spool.message import LIFETIME_S, Ack, Message, parse_time
+from spool.message import LIFETIME_S, NAME, Ack, Message, parse_time
 from spool.states import State, from_ack
 from spool.store.base import Event, LeasedAck, NewOutgoing, Outgoing, Parcel, Store, Tx
 from spool.transports.base import Accepted, Deferred, Left, Outcome, Refused
 
 LEASE_S: Final = 60.0
+MAX_NOTE: Final = 4096
+MAX_WORD: Final = 64
 _encode = msgspec.json.encode
 _rng = random.Random()
 
@@ -147,20 +149,36 @@ def apply_acks(store: Store, peer: str, acks: Iterable[Ack], *, now: float) -> N
     """
     known: list[tuple[Outgoing, State]] = []
     with store.write(sync=True) as tx:
-        for ack in acks:
-            row = tx.outbox.exact(ack.re, ack.to)
+        for told in acks:
+            row = tx.outbox.exact(told.re, told.to)
             if row is None or row.peer != peer:
-                log.warning("ack.unknown", id=ack.re, peer=peer, status=ack.status)
+                log.warning("ack.unknown", id=told.re[:128], peer=peer, status=told.status[:40])
                 continue
+            ack = _cut(told, row)
             if (state := apply_ack(tx, row, ack, now=now)) is not None:
                 known.append((row, state))
-            if row.origin is not None:
+            # One that is not known could be said in any number of ways, each of them a row.
+            if row.origin is not None and from_ack(ack.status) is not None:
                 tx.acks.put(row.origin, ack)
                 tx.ledger.ring(row.origin)
     for row, state in known:
         log.info(
             f"message.{state}", **out_keys(row, state=state, peer=peer), latency_ms=_ms(now - row.queued_at)
         )
+
+
+def _cut(ack: Ack, row: Outgoing) -> Ack:
+    """An ack with texts of a length that can be kept and carried on."""
+    return Ack(
+        sender=ack.sender if NAME.fullmatch(ack.sender) else row.recipient.partition("@")[0],
+        to=row.sender,
+        re=row.id,
+        status=ack.status,
+        at=ack.at,
+        host=ack.host if ack.host and NAME.fullmatch(ack.host) else None,
+        outcome=ack.outcome and ack.outcome[:MAX_WORD],
+        note=ack.note and ack.note[:MAX_NOTE],
+    )
 
 
 def apply_ack(tx: Tx, row: Outgoing, ack: Ack, *, now: float) -> State | None:

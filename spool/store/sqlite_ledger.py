@@ -12,6 +12,8 @@ from spool.store.sqlite_rows import Db
 
 QUEUE: Final = "spool"
 PUSH: Final = "workers.tasks.push"
+# Of one peer; what is beyond is refused and logged, and its bytes are not kept.
+QUARANTINE_ROWS: Final = 500
 
 
 def push_task(peer: str) -> bytes:
@@ -58,9 +60,10 @@ class SqliteLedger:
 
     def quarantine(self, *, at: float, peer: str | None, name: str | None, reason: str, raw: bytes) -> None:
         self._db.execute(
-            "INSERT INTO quarantine (at, peer, name, reason, digest, raw) VALUES (?, ?, ?, ?, ?, ?)"
+            "INSERT INTO quarantine (at, peer, name, reason, digest, raw) SELECT ?1, ?2, ?3, ?4, ?5, ?6"
+            " WHERE ?2 IS NULL OR (SELECT count(*) FROM quarantine WHERE ifnull(peer, '') = ?2) < ?7"
             " ON CONFLICT DO NOTHING",
-            (at, peer, name, reason, hashlib.sha256(raw).digest(), raw),
+            (at, peer, name, reason, hashlib.sha256(raw).digest(), raw, QUARANTINE_ROWS),
         )
 
     def quarantined(self, n: int | None = None) -> list[Quarantined]:

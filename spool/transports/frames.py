@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -12,6 +12,12 @@ from spool.store.base import Parcel
 VERSION: Final = 1
 MAX_FRAME: Final = 32 * 1024 * 1024
 FEATURES: Final = ("acks", "query", "echo")
+# As many as may be unanswered; all of a frame is one transaction, and everybody else waits for it.
+MAX_ITEMS: Final = 2048
+
+_Few = msgspec.Meta(max_length=MAX_ITEMS)
+# What every JSON reader and SQLite have room for.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
 class Hello(msgspec.Struct, tag_field="f", tag="hello", omit_defaults=True):
@@ -45,8 +51,8 @@ class Item(msgspec.Struct, omit_defaults=True):
 class Messages(msgspec.Struct, tag_field="f", tag="messages"):
     """Messages to take; answered by the results with the same `n`."""
 
-    n: int
-    items: list[Item]
+    n: Count
+    items: Annotated[list[Item], _Few]
 
 
 class Result(msgspec.Struct, omit_defaults=True):
@@ -63,15 +69,15 @@ class Results(msgspec.Struct, tag_field="f", tag="results", omit_defaults=True):
     """One result for each item of frame `n`, in order; sent after the commit. For acks none:
     that they are on disk is all there is to say."""
 
-    n: int
-    items: list[Result] = []
+    n: Count
+    items: Annotated[list[Result], _Few] = []
 
 
 class Acks(msgspec.Struct, tag_field="f", tag="acks"):
     """How far messages got; answered by results without items."""
 
-    n: int
-    items: list[Ack]
+    n: Count
+    items: Annotated[list[Ack], _Few]
 
 
 class Key(msgspec.Struct, rename={"sender": "from"}):
@@ -84,8 +90,8 @@ class Key(msgspec.Struct, rename={"sender": "from"}):
 class Query(msgspec.Struct, tag_field="f", tag="query"):
     """How far did these get? Answered by answers with the same `n`."""
 
-    n: int
-    items: list[Key]
+    n: Count
+    items: Annotated[list[Key], _Few]
 
 
 class Answer(msgspec.Struct, omit_defaults=True, rename={"sender": "from"}):
@@ -103,24 +109,24 @@ class Answer(msgspec.Struct, omit_defaults=True, rename={"sender": "from"}):
 class Answers(msgspec.Struct, tag_field="f", tag="answers"):
     """One answer for each key of query `n`, in order."""
 
-    n: int
-    items: list[Answer]
+    n: Count
+    items: Annotated[list[Answer], _Few]
 
 
 class Ping(msgspec.Struct, tag_field="f", tag="ping", omit_defaults=True):
     """Still here. With `echo`, a pong is wanted. Counts are of the sender's own host."""
 
-    n: int
+    n: Count
     clock: float
     echo: bool = False
-    unread: int | None = None
-    queued: int | None = None
+    unread: Count | None = None
+    queued: Count | None = None
 
 
 class Pong(msgspec.Struct, tag_field="f", tag="pong"):
     """The answer to ping `n`."""
 
-    n: int
+    n: Count
     clock: float
 
 

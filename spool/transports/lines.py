@@ -60,14 +60,26 @@ class Lines:
             LinkLost: the far side ended, or a line has no end.
         """
         while True:
-            *lines, self._rest = self._rest.split(b"\n")
+            *lines, rest = self._rest.split(b"\n")
             for start in range(0, len(lines), GATHER):
                 yield lines[start : start + GATHER]
-            if len(self._rest) > frames.MAX_FRAME:
-                raise LinkLost(f"{self._peer}: a frame over {frames.MAX_FRAME:,} bytes")
-            if not self._receive():
+            del lines
+            self._rest = self._whole(rest)
+
+    def _whole(self, rest: bytes) -> bytes:
+        """What ends with at least one line feed; each byte is looked at once, however they come."""
+        # In one piece that grows, not in a list: a far side may send single bytes.
+        got = bytearray(rest)
+        while True:
+            piece = self._hear()
+            got += piece
+            if not piece:
                 words = self._pipe.last_words()
                 raise LinkLost(f"{self._peer}: the far side ended" + (f": {words}" if words else ""))
+            if b"\n" in piece:
+                return bytes(got)
+            if len(got) > frames.MAX_FRAME:
+                raise LinkLost(f"{self._peer}: a frame over {frames.MAX_FRAME:,} bytes")
 
     def decode(self, line: bytes) -> frames.Frame | None:
         """Read one line; None for a frame of a kind this version does not know. Raises LinkLost."""
@@ -87,10 +99,14 @@ class Lines:
         )
 
     def _receive(self) -> bool:
-        got = self._pipe.receive(RECEIVE_BYTES)
-        self._heard()
+        got = self._hear()
         self._rest += got
         return bool(got)
+
+    def _hear(self) -> bytes:
+        got = self._pipe.receive(RECEIVE_BYTES)
+        self._heard()
+        return got
 
 
 def from_bye(kind: str, why: str, peer: str, *, otherwise: type[LinkError] = LinkLost) -> LinkError:

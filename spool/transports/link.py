@@ -24,6 +24,8 @@ DEAD_S: Final = 9.0
 HOLD_EVERY_S: Final = 3.0
 ASK_EVERY_S: Final = 60.0
 LOOK_S: Final = 1.0
+FEW: Final = 256
+UNREAD_BYTES: Final = 8 * 1024 * 1024
 
 
 class Link:
@@ -41,6 +43,7 @@ class Link:
         self._lines = Lines(pipe, gate.peer_name, self._heard)
         self._window = Window()
         self._control: deque[bytes] = deque()
+        self._unread = 0
         self._look = True
         self._wake = threading.Condition()
         self._ended = threading.Event()
@@ -229,8 +232,10 @@ class Link:
                 if not self._control:
                     self._look = True
             if self._control:
-                frames_now = b"".join(self._control)
-                self._control.clear()
+                # A part at a time: what is handed to the pipe is no longer counted.
+                few = [self._control.popleft() for _ in range(min(FEW, len(self._control)))]
+                frames_now = b"".join(few)
+                self._unread -= len(frames_now)
                 return frames_now
             self._look = False
             room = self._window.room()
@@ -250,9 +255,15 @@ class Link:
         return b"".join(map(frames.encode, packed))
 
     def _send(self, frame: frames.Frame) -> None:
+        packed = frames.encode(frame)
         with self._wake:
-            self._control.append(frames.encode(frame))
+            self._control.append(packed)
+            self._unread += len(packed)
+            unread = self._unread
             self._wake.notify_all()
+        if unread > UNREAD_BYTES:
+            # Waiting instead could be for ever: the far side may wait for us in the same way.
+            raise LinkLost(f"{self._gate.peer_name}: it asks on and does not read the answers")
 
     def _ping(self, *, echo: bool) -> None:
         unread, queued = self._gate.counts() if echo else (None, None)

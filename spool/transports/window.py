@@ -14,6 +14,7 @@ MOST: Final = 2048
 MOST_BYTES: Final = 8 * 1024 * 1024
 LEASE: Final = 256
 FRAME_BYTES: Final = 256 * 1024
+WHY: Final = 1000
 
 
 class Window:
@@ -119,8 +120,8 @@ def outcome_of(result: frames.Result, host: str) -> Outcome:
         case "accepted":
             return Accepted(result.at, result.final, host, result.again)
         case "refused":
-            return Refused(result.why)
+            return Refused(result.why[:WHY])
         case "deferred":
-            return Deferred(result.why)
+            return Deferred(result.why[:WHY])
         case unknown:
             return Deferred(f"an answer this version does not know: {unknown[:40]}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spool.config import Config, Peer, parse
+from spool.config import Config, Peer, matches, parse
 from spool.errors import BadMessage, NoRoute
 from spool.router import Route, Router
 from spool.store.base import PeerRow
@@ -238,3 +238,13 @@ def test_a_pattern_that_a_peer_names_is_one() -> None:
 
     assert routes.resolve("fresh-7").peer == "new"
     assert routes.may_speak(peer("new"), "fresh-7")
+
+
+@pytest.mark.timeout(5)
+def test_a_pattern_of_many_stars_takes_no_time() -> None:
+    """A peer may say one in its hello, and names that nearly fit it in its messages."""
+    pattern = "Q" + "*a" * 20 + "*Z"
+
+    assert not matches(pattern, "Q" + "a" * 60)
+    assert matches(pattern, "Q" + "a" * 60 + "Z")
+    assert matches("a*a", "aa") and not matches("a*a", "a") and not matches("ab*bc", "abc")
