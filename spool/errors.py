@@ -34,7 +34,6 @@ SpoolError
 │   ├── VersionSkew       the two versions cannot talk
 │   ├── LinkLost          a link that was up broke
 │   └── Superseded        a newer link to the same peer took over
-├── PeerStopped           the peer waits for `spool peer resume`
 └── WaitTimedOut          waited as long as was asked (exit 3)
 """
 
@@ -288,12 +287,6 @@ class Superseded(LinkError):
     """A newer link to the same peer took over; this one ends quietly."""
 
     kind = "superseded"
-
-
-class PeerStopped(SpoolError):
-    """The peer is stopped until a person resumes it."""
-
-    kind = "peer_stopped"
 
 
 class WaitTimedOut(SpoolError):

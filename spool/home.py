@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from spool import config
-from spool.errors import BadConfig, BadInput, UnsafeHome
+from spool.errors import BadInput, UnsafeHome
 from spool.message import NAME
 
 KEY: Final = Path("keys") / "id_ed25519"
@@ -170,10 +170,3 @@ def _key(home: Path) -> str:
 
 def _host_name() -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname().partition(".")[0]) or "host"
-
-
-def refuse_missing(home: Path) -> None:
-    """Raise NotInitialised or BadConfig where `home` cannot be used."""
-    if not home.is_dir() and home.exists():
-        raise BadConfig(f"{home} is not a folder")
-    config.load(home)
