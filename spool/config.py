@@ -16,6 +16,8 @@ from spool.errors import BadConfig, NotInitialised, UnknownPeer
 from spool.message import MAX_BYTES, NAME, in_words
 
 FILE: Final = "spool.toml"
+# Six times that, if every character is escaped, still fits into a frame of a link.
+MOST_BYTES: Final = 1024 * 1024
 _PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}")
 _AT: Final = re.compile(r" - at `\$\.?(.*?)`$")
 
@@ -236,6 +238,8 @@ def near_names(name: str, known: Iterator[str] | dict[str, Any] | list[str]) -> 
 def _problems(config: Config) -> Iterator[str]:
     if not NAME.fullmatch(config.host.name):
         yield f"[host] name: {config.host.name!r} is not a name (letters, digits, . _ -)"
+    if not 1024 <= config.host.max_message_bytes <= MOST_BYTES:
+        yield f"[host] max_message_bytes: from 1,024 to {MOST_BYTES:,}; put more into a file and name it"
     yield from _bad_patterns("[host] agents", config.host.agents)
     claimed: list[tuple[str, str]] = []
     for peer in config.peers.values():

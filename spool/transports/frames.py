@@ -10,7 +10,7 @@ from spool.message import Ack
 from spool.store.base import Parcel
 
 VERSION: Final = 1
-MAX_FRAME: Final = 32 * 1024 * 1024
+MAX_FRAME: Final = 8 * 1024 * 1024
 FEATURES: Final = ("acks", "query", "echo")
 # As many as may be unanswered; all of a frame is one transaction, and everybody else waits for it.
 MAX_ITEMS: Final = 2048
