@@ -12,7 +12,7 @@ from tests.hosts import ENV, Host, hosts
 from tests.mail import rows
 
 pytestmark = pytest.mark.timeout(60)
-BIG = "k" * 1_000_000
+BIG = "k" * 300_000
 
 
 @pytest.fixture
