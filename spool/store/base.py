@@ -504,7 +504,11 @@ class Exists(Exception):
 
 
 class Store(Protocol):
-    """The database of one host. Any thread may use it; writers queue."""
+    """The database of one host. Any thread may use it; writers queue.
+
+    A thread that is within a look opens no second one, nor a transaction within a transaction:
+    that is a defect, and a RuntimeError. A look within a transaction is right.
+    """
 
     def write(self, *, sync: bool) -> AbstractContextManager[Tx]:
         """One transaction: committed at the end of the block, undone on an exception.

@@ -55,7 +55,6 @@ class SqliteStore:
 
     Args:
         home: the spool home; the file in it must exist (see `create`).
-        exclusive_migration: whether an older file may be migrated now.
 
     Raises:
         NotInitialised: no such file.
@@ -65,8 +64,9 @@ class SqliteStore:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.path = home / FILE
-        self._lock = threading.Lock()
-        self._read_lock = threading.Lock()
+        # One transaction within another is a defect: so it is an error, and not a wait for ever.
+        self._lock = threading.RLock()
+        self._read_lock = threading.RLock()
         self._open: dict[str, tuple[apsw.Connection, SqliteTx]] = {}
         self._closed = False
         refuse_unsafe(home)
@@ -90,6 +90,7 @@ class SqliteStore:
     def write(self, *, sync: bool) -> Iterator[SqliteTx]:
         """One transaction; see `Store.write`."""
         with self._lock, _translated(self.path):
+            self._refuse_nested("full", "loose")
             connection, tx = self._connection("full" if sync else "loose")
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -105,6 +106,7 @@ class SqliteStore:
     def read(self) -> Iterator[SqliteTx]:
         """A consistent look; see `Store.read`."""
         with self._read_lock, _translated(self.path):
+            self._refuse_nested("read")
             connection, tx = self._connection("read")
             connection.execute("BEGIN")
             try:
@@ -139,6 +141,10 @@ class SqliteStore:
             if self._home_lock >= 0:
                 os.close(self._home_lock)
                 self._home_lock = -1
+
+    def _refuse_nested(self, *kinds: str) -> None:
+        if any(kind in self._open and self._open[kind][0].in_transaction for kind in kinds):
+            raise RuntimeError("a transaction within a transaction of the same thread")
 
     def _connection(self, kind: str) -> tuple[apsw.Connection, SqliteTx]:
         if (found := self._open.get(kind)) is not None:

@@ -2,29 +2,8 @@
 
 from __future__ import annotations
 
-from spool.store.base import NewIncoming, Store
-from tests.rows import new_outgoing
-
-
-def new_incoming(id: str, agent: str = "you") -> NewIncoming:
-    """A message for an agent of this host."""
-    return NewIncoming(
-        id=id,
-        sender="me",
-        recipient=agent,
-        agent=agent,
-        peer=None,
-        type="message",
-        priority=2,
-        received_at=1.0,
-        deadline_at=None,
-        hops="[]",
-        re=None,
-        thread=None,
-        filled="[]",
-        digest=b"d" * 32,
-        raw=b'{"body":"text"}',
-    )
+from spool.store.base import Store
+from tests.rows import new_incoming, new_outgoing
 
 
 def test_a_message_is_found_by_its_ending(store: Store) -> None:

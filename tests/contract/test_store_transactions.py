@@ -105,6 +105,19 @@ def test_a_look_that_fails_holds_nothing(store: Store) -> None:
     assert counts(store) == (1, 0, 0)
 
 
+def test_one_within_another_is_an_error_and_no_wait(store: Store) -> None:
+    """Else a defect of one line stops a link for ever, without a word; the outer one goes on."""
+    with store.write(sync=True) as tx:
+        tx.outbox.put(new_outgoing("m1"))
+        for sync in (True, False):
+            with pytest.raises(RuntimeError), store.write(sync=sync):
+                pass
+    with store.read() as tx:
+        with pytest.raises(RuntimeError), store.read():
+            pass
+        assert tx.outbox.exact("m1", "me") is not None
+
+
 def test_writers_queue(store: Store, open_store: Open) -> None:
     """The second waits for the first, and sees what it wrote."""
     other = open_store()

@@ -1,4 +1,4 @@
-"""A peer that says far too much about a message: what of it is kept, and handed to others."""
+"""A peer that is authorised and not to be trusted: what it says too much of, asks for, or lies about."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BIG = "k" * 300_000
 
 @pytest.fixture
 def far(tmp_path: Path) -> Iterator[Host]:
-    """A relay between the peers `near` and `zed`."""
+    """A host that the peers `near` and `zed` dial, and a relay between them."""
     with hosts(tmp_path, far=["fay"]) as (far,):
         far.peer("near", agents=["nia"])
         far.peer("zed", agents=["zoe"])
@@ -57,3 +57,26 @@ def test_what_an_ack_says_is_bounded(far: Host) -> None:
     ) == [("nia", "done", None, 4096, 64)]
     assert rows(far, "SELECT count(*) FROM acks WHERE status LIKE 's_'") == [(0,)]
     assert all(len(detail) < 2000 for (detail,) in rows(far, "SELECT detail FROM events"))
+
+
+def test_a_peer_is_not_told_of_mail_that_others_brought(far: Host) -> None:
+    """Not even that there is some."""
+    with Dialogue(far.serve_command("near"), env=ENV) as line:
+        line.say(f="hello", host="near")
+        item = line.item("nia", "fay")
+        line.say(f="messages", n=1, items=[item])
+        line.expect("results")
+    with Dialogue(far.serve_command("zed"), env=ENV) as line:
+        line.say(f="hello", host="zed")
+        line.say(f="query", n=1, items=[{"from": "nia", "id": item["m"]["id"]}])
+        assert line.expect("answers")["items"][0]["status"] == "unknown"
+
+
+def test_a_relayed_message_does_not_live_for_ever(far: Host) -> None:
+    """Whatever lifetime its peer says that it has left."""
+    with Dialogue(far.serve_command("near"), env=ENV) as line:
+        line.say(f="hello", host="near")
+        line.say(f="messages", n=1, items=[{**line.item("nia", "zoe"), "t": 1e308}])
+        assert line.expect("results")["items"][0]["r"] == "accepted"
+
+    assert rows(far, "SELECT expires_at - queued_at <= 30 * 86400 FROM outbox") == [(1,)]
