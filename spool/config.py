@@ -18,7 +18,12 @@ from spool.message import MAX_BYTES, NAME, in_words
 FILE: Final = "spool.toml"
 # Six times that, if every character is escaped, still fits into a frame of a link.
 MOST_BYTES: Final = 1024 * 1024
+# The schemes of links, and of peers that have folders.
+LINKS: Final = ("ssh", "exec")
+FILES: Final = ("sftp", "dir")
+KNOWN: Final = "ssh://, exec:, sftp:// and dir:"
 _PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}")
+_FOLDER: Final = re.compile(r"(/|~/)[^\0\r\n]*")
 _AT: Final = re.compile(r" - at `\$\.?(.*?)`$")
 
 
@@ -41,6 +46,8 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `host_key` is the accepted key of an ssh host, as `ssh-ed25519 AAAA…`; without it
     known_hosts decides. `remote_command` starts the far spool where the usual places fail.
+    A files peer has folders, named from its side: we write into `inbox` and take from `outbox`, look
+    each `poll_s` seconds, and give what we write the octal `mode`; `acks` are written only on request.
     """
 
     name: str = ""
@@ -51,11 +58,21 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     remote_command: str = ""
     host_key: str = ""
     connect_timeout_s: float = 15.0
+    inbox: str = ""
+    outbox: str = ""
+    acks: bool = False
+    mode: str = "0600"
+    poll_s: float = 5.0
 
     @property
     def scheme(self) -> str:
-        """`ssh`, `exec`, or the empty string for a peer that dials us."""
+        """`ssh`, `exec`, `sftp`, `dir`, or the empty string for a peer that dials us."""
         return self.url.partition(":")[0]
+
+    @property
+    def is_files(self) -> bool:
+        """Whether mail goes through folders, not over a link."""
+        return self.scheme in FILES
 
     @property
     def may_send(self) -> tuple[str, ...]:
@@ -154,7 +171,7 @@ def check(config: Config, *, where: str = FILE) -> Config:
 
 
 def parse_ssh(url: str) -> SshUrl:
-    """Take `ssh://[user@]host[:port]` apart.
+    """Take `ssh://[user@]host[:port]` apart, or the same with `sftp://`.
 
     Raises:
         BadConfig: not such a url.
@@ -171,13 +188,22 @@ def parse_ssh(url: str) -> SshUrl:
     rest = parts.path not in ("", "/") or parts.query or parts.fragment or parts.password is not None
     plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+", host)
     user_ok = parts.username is None or re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._@$-]*", parts.username)
-    if parts.scheme != "ssh" or not plain or not user_ok or rest or port == 0 or re.search(r"\s", url):
+    if (
+        parts.scheme not in ("ssh", "sftp")
+        or not plain
+        or not user_ok
+        or rest
+        or port == 0
+        or re.search(r"\s", url)
+    ):
         raise BadConfig(
-            f"{url}: not a url of the form ssh://user@host:port",
+            f"{url}: not a url of the form {'sftp' if parts.scheme == 'sftp' else 'ssh'}://user@host:port",
             hint="user and port may be left out where ~/.ssh/config knows them",
         )
     # urlsplit lowers the host; an alias of ~/.ssh/config is case-sensitive.
-    start = url.lower().find(host, len("ssh://") + (len(parts.username) + 1 if parts.username else 0))
+    start = url.lower().find(
+        host, len(f"{parts.scheme}://") + (len(parts.username) + 1 if parts.username else 0)
+    )
     return SshUrl(url[start : start + len(host)], parts.username, port)
 
 
@@ -283,7 +309,29 @@ def _bad_url(at: str, peer: Peer) -> Iterator[str]:
                 parse_ssh(peer.url)
             case "exec":
                 parse_exec(peer.url)
+            case "sftp":
+                parse_ssh(peer.url)
+                yield from _bad_folders(at, peer)
+            case "dir":
+                if peer.url != "dir:":
+                    yield f"{at} url: {peer.url!r} is not dir: (its folders are named by inbox and outbox)"
+                yield from _bad_folders(at, peer)
             case other:
-                yield f"{at} url: this version knows no {other}: peers (it knows ssh:// and exec:)"
+                yield f"{at} url: this version knows no {other}: peers (it knows {KNOWN})"
     except BadConfig as exc:
         yield f"{at} url: {exc}"
+
+
+def _bad_folders(at: str, peer: Peer) -> Iterator[str]:
+    for key in ("inbox", "outbox"):
+        folder: str = getattr(peer, key)
+        if folder and not _FOLDER.fullmatch(folder):
+            yield f"{at} {key}: {folder!r} is neither an absolute path nor one that begins with ~/"
+    if not peer.inbox and not peer.outbox:
+        yield f"{at}: needs an inbox (we write there), an outbox (we take from there), or both"
+    if peer.inbox and peer.inbox.rstrip("/") == peer.outbox.rstrip("/"):
+        yield f"{at}: inbox and outbox are the same folder: we would take what we wrote"
+    if not re.fullmatch(r"0?[0-7]{3}", peer.mode):
+        yield f'{at} mode: {peer.mode!r} is not a mode in octal, such as "0640"'
+    if peer.poll_s < 1:
+        yield f"{at} poll_s: at least 1 second"

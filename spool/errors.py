@@ -28,12 +28,15 @@ SpoolError
 │   ├── HostKeyUnknown    the host's key was never accepted: stops the peer
 │   ├── AuthRefused       the login was refused: stops the peer
 │   ├── NoSpoolThere      logged in, but no spool answered
+│   ├── NoFilesThere      logged in, and neither sftp nor a shell with scp to be had
+│   ├── FolderMissing     a folder of a files peer is not there, or may not be entered
 │   ├── NotAuthorised     a spool answered and does not know us: stops the peer
 │   ├── PeerMisconfigured what the config says of the peer cannot be used: stops the peer
 │   ├── FarDiskFull       the far disk is full
 │   ├── VersionSkew       the two versions cannot talk
 │   ├── LinkLost          a link that was up broke
 │   └── Superseded        a newer link to the same peer took over
+├── FileTrouble           one file could not be read or written
 └── WaitTimedOut          waited as long as was asked (exit 3)
 """
 
@@ -249,6 +252,18 @@ class NoSpoolThere(LinkError):
     kind = "no_spool_there"
 
 
+class NoFilesThere(LinkError):
+    """Logged in, but there is no sftp, nor a shell with scp."""
+
+    kind = "no_files_there"
+
+
+class FolderMissing(LinkError):
+    """A folder of a files peer is not there, or may not be entered."""
+
+    kind = "folder_missing"
+
+
 class NotAuthorised(LinkError):
     """A spool answered and does not accept us under this name."""
 
@@ -287,6 +302,12 @@ class Superseded(LinkError):
     """A newer link to the same peer took over; this one ends quietly."""
 
     kind = "superseded"
+
+
+class FileTrouble(SpoolError):
+    """One file could not be read or written; others can."""
+
+    kind = "file_failed"
 
 
 class WaitTimedOut(SpoolError):

@@ -31,11 +31,12 @@ from spool.store.sqlite_peers import SqlitePeers
 from spool.store.sqlite_sweep import SqliteSweepings
 
 FILE: Final = "spool.db"
-SCHEMA: Final = 1
 BUSY_S: Final = 30.0
 # sqlite.org/wal.html#walresetbug: fixed in 3.51.3.
 OLDEST_SQLITE: Final = (3, 51, 3)
 _SQL: Final = Path(__file__).parent / "sql"
+# The newest of the numbered scripts.
+SCHEMA: Final = max(int(path.name[:4]) for path in _SQL.glob("[0-9]*.sql"))
 
 
 class SqliteTx:

@@ -1,10 +1,11 @@
-"""What a transport promises: a pipe to the far spool, and outcomes per message."""
+"""What a transport promises: a pipe to the far spool, or the folders of a peer; and outcomes per message."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from spool.config import Peer
 
@@ -86,6 +87,110 @@ class Dial(Protocol):
         Args:
             home: this host's home; its key lies there.
             as_name: the name under which the far side knows this host.
+
+        Raises:
+            LinkError: of a known kind. Each step takes at most the peer's `connect_timeout_s`.
+        """
+
+
+class Entry(NamedTuple):
+    """A name in a folder and what it stands for, links not followed.
+
+    `kind` is file, folder, link or other (a pipe, a socket, a device); `size` in bytes; `mtime` in
+    seconds since the epoch, by the clock of whoever keeps the folder, whole seconds where that is
+    all it says. A name holds whatever bytes it has there, as os.fsdecode gives them.
+    """
+
+    name: str
+    kind: Literal["file", "folder", "link", "other"]
+    size: int
+    mtime: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One file was not done; the others may have been.
+
+    `reason` names the path. `unknown` says that it may have been done all the same.
+    """
+
+    reason: str
+    unknown: bool = False
+
+
+class Files(Protocol):
+    """The folders of a files peer, through whatever reaches them. One thread uses it at a time.
+
+    A path is a folder of the config (absolute, or from the far home with `~/` before it), a slash,
+    and a name. Most methods take many files, since a round trip for each would be slow; what they
+    return stands in the order asked. A link is never followed at the last part of a path.
+
+    Every method raises LinkError where the exchange as a whole failed: nothing is known then of
+    what it was asked to change. Each may be called again.
+    """
+
+    durable: bool
+    """Whether what is put survives a power cut there; False where the far side offers no fsync."""
+
+    def entries(self, folder: str) -> list[Entry]:
+        """What is in a folder, hidden names too, in no order. Raises FolderMissing where it is none."""
+
+    def look(self, paths: Sequence[str]) -> list[Entry | Failure | None]:
+        """What stands there, each under its last part; None for nothing."""
+
+    def fetch(self, paths: Sequence[str], *, max_bytes: int) -> list[bytes | Failure | None]:
+        """The first `max_bytes` of each regular file; None where there is nothing of that name.
+
+        A Failure for what is no regular file: opening it must not block, nor follow a link.
+        """
+
+    def put(self, files: Sequence[tuple[str, bytes]]) -> list[Failure | None]:
+        """Make new files of these bytes; without a Failure it is whole there, and synced if `durable`.
+
+        Every write is checked, and at the end what stands there. What was there under the name, or
+        is not whole, is a Failure, and nothing is left of what could not be made.
+        """
+
+    def move(self, pairs: Sequence[tuple[str, str]]) -> list[bool | Failure]:
+        """Rename, never over what is there: False where the new name is taken."""
+
+    def remove(self, paths: Sequence[str]) -> list[bool | Failure]:
+        """Remove files; False where there was nothing of that name."""
+
+    def sync(self, folder: str) -> None:
+        """Make renames and removals in a folder survive a power cut, where that can be had."""
+
+    def make(self, folder: str) -> None:
+        """Make a folder that only its owner may enter, and those above it; one that is there is left alone."""
+
+    def read(self, path: str, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset` of one regular file, fewer at its end. Raises FileTrouble."""
+
+    def write(self, path: str, offset: int, data: bytes) -> None:
+        """Put bytes at `offset` into one file, made where there is none; every write checked.
+
+        Raises:
+            FileTrouble: it could not be done; what was there before `offset` is as it was.
+        """
+
+    def seal(self, path: str) -> None:
+        """Sync one file's bytes, where that can be had. Raises FileTrouble."""
+
+    def boot(self) -> str:
+        """What changes when the machine there starts anew; "" where that cannot be told."""
+
+    def close(self) -> None:
+        """End it, from any thread, as often as one likes; what waits ends. Never raises."""
+
+
+class Open(Protocol):
+    """What the module of each files transport has under the name `open_files`."""
+
+    def __call__(self, peer: Peer, home: Path) -> Files:
+        """Reach a peer's folders; they need not be there.
+
+        Args:
+            home: this host's home; its key lies there.
 
         Raises:
             LinkError: of a known kind. Each step takes at most the peer's `connect_timeout_s`.
