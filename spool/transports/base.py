@@ -161,7 +161,7 @@ class Files(Protocol):
         """Make renames and removals in a folder survive a power cut, where that can be had."""
 
     def make(self, folder: str) -> None:
-        """Make a folder that only its owner may enter, and those above it; one that is there is left alone."""
+        """Make a folder for its owner alone, and those above it; one that is there is left alone."""
 
     def read(self, path: str, offset: int, size: int) -> bytes:
         """`size` bytes from `offset` of one regular file, fewer at its end. Raises FileTrouble."""
