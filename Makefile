@@ -24,9 +24,10 @@ $(STAMP): pyproject.toml spool/version.py
 demo: $(STAMP) ## two hosts on this machine, mail both ways, states and times
 	$(BIN)/spool demo
 
-sshd: ## OpenSSH's server, which the tests log in to
+sshd: ## OpenSSH's server, which the tests log in to, and jq, which the scripts in use call
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; wanted=""; \
 	command -v sshd >/dev/null && command -v ssh >/dev/null || wanted="openssh-server openssh-client"; \
+	command -v jq >/dev/null || wanted="$${wanted:+$$wanted }jq"; \
 	if [ -z "$$wanted" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$wanted >/dev/null; \

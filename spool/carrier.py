@@ -1,11 +1,11 @@
-"""The carrier: the links of this process, each on its own threads, dialled again when they end."""
+"""The carrier: the links and files peers of this process, each on a thread, reached again when it ends."""
 
 from __future__ import annotations
 
 import random
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -22,10 +22,12 @@ from spool.errors import (
     Superseded,
     UnknownPeer,
 )
+from spool.files_gate import FilesGate
 from spool.gate import Gate
 from spool.settings import Settings
 from spool.store.base import PeerRow, Store
-from spool.transports.base import Pipe
+from spool.transports.base import Files, Pipe
+from spool.transports.files import Rounds
 from spool.transports.link import Link
 
 DIAL_S: Final = 90.0
@@ -34,6 +36,8 @@ LONGEST_WAIT_S: Final = 7200.0
 DIALLING_S: Final = 0.5
 
 Dialler = Callable[[Peer], Pipe]
+Opener = Callable[[Peer], Files]
+_Gate = TypeVar("_Gate", bound=Gate)
 
 
 class Carrier:
@@ -42,10 +46,19 @@ class Carrier:
     Args:
         token: under which this process announced its presence.
         dial: opens a pipe to a peer; raises LinkError.
+        open_files: reaches the folders of a files peer; raises LinkError.
     """
 
     def __init__(
-        self, store: Store, settings: Settings, clock: Clock, *, token: str, version: str, dial: Dialler
+        self,
+        store: Store,
+        settings: Settings,
+        clock: Clock,
+        *,
+        token: str,
+        version: str,
+        dial: Dialler,
+        open_files: Opener,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -53,6 +66,7 @@ class Carrier:
         self._token = token
         self._version = version
         self._dial = dial
+        self._open_files = open_files
         self._callers: dict[str, Caller] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -91,13 +105,23 @@ class Carrier:
         if self._accepted is not None:
             self._accepted.poke()
 
+    def has_files_peers(self) -> bool:
+        """Whether somebody waits for `tick`."""
+        return any(caller.peer.is_files for caller in self.callers())
+
+    def tick(self) -> None:
+        """The timer's word to the files peers: those that are due look into their folders."""
+        for caller in self.callers():
+            if isinstance(link := caller.link, Rounds):
+                link.tick()
+
     def accept(self, peer: str, pipe: Pipe) -> None:
         """Be the far end of a link on `pipe`, in this thread, until it ends.
 
         Raises:
             LinkError: why it ended, where this side did not end it.
         """
-        self._accepted = Link(pipe, self._gate(peer), dialled=False)
+        self._accepted = Link(pipe, self._gate(Gate, peer), dialled=False)
         self._accepted.run()
 
     def end_accepted(self) -> None:
@@ -136,8 +160,8 @@ class Carrier:
         if self._settings.refresh():
             self.reconcile()
 
-    def _gate(self, peer: str) -> Gate:
-        return Gate(
+    def _gate(self, kind: type[_Gate], peer: str) -> _Gate:
+        return kind(
             self._store,
             self._settings,
             peer,
@@ -174,16 +198,27 @@ class Carrier:
             return min(LOOK_S, row.retry_at - now)
         return None
 
-    def call(self, peer: Peer, made: Callable[[Link], None]) -> None:
-        """Dial and exchange until it ends. Raises LinkError."""
+    def call(self, peer: Peer, made: Callable[[Link | Rounds], None]) -> None:
+        """Reach the peer and exchange until it ends. Raises LinkError."""
+        link = self._rounds(peer) if peer.is_files else self._link(peer)
+        made(link)
+        link.run()
+
+    def _link(self, peer: Peer) -> Link:
         pipe = self._dial(peer)
         try:
-            link = Link(pipe, self._gate(peer.name), dialled=True)
+            return Link(pipe, self._gate(Gate, peer.name), dialled=True)
         except BaseException:
             pipe.close()
             raise
-        made(link)
-        link.run()
+
+    def _rounds(self, peer: Peer) -> Rounds:
+        files = self._open_files(peer)
+        try:
+            return Rounds(files, self._gate(FilesGate, peer.name))
+        except BaseException:
+            files.close()
+            raise
 
     def failed(self, name: str, failure: LinkError, rng: random.Random) -> None:
         """Keep why a link could not be had or ended, and when to try again."""
@@ -240,11 +275,11 @@ class Caller(threading.Thread):
         self._after = after
         self._halt = threading.Event()
         self._wake = threading.Event()
-        self._link: Link | None = None
+        self._link: Link | Rounds | None = None
         self._rng = random.Random()
 
     @property
-    def link(self) -> Link | None:
+    def link(self) -> Link | Rounds | None:
         """The link, while there is one."""
         return self._link
 
@@ -311,7 +346,7 @@ class Caller(threading.Thread):
             self.tries += 1
         return 0.0
 
-    def _made(self, link: Link) -> None:
+    def _made(self, link: Link | Rounds) -> None:
         self._link = link
         if self._halt.is_set():
             link.end()

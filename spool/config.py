@@ -36,6 +36,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     secrets: Literal["refuse", "ask"] = "refuse"
     max_message_bytes: int = MAX_BYTES
     low_water_mb: int = 64
+    attachments_mb: int = 2048
     archive_after_s: float = 86_400.0
     lifetime_s: float = 7 * 86_400.0
     dedup_s: float = 30 * 86_400.0
@@ -266,6 +267,8 @@ def _problems(config: Config) -> Iterator[str]:
         yield f"[host] name: {config.host.name!r} is not a name (letters, digits, . _ -)"
     if not 1024 <= config.host.max_message_bytes <= MOST_BYTES:
         yield f"[host] max_message_bytes: from 1,024 to {MOST_BYTES:,}; put more into a file and name it"
+    if config.host.attachments_mb < 0:
+        yield "[host] attachments_mb: 0 (take none) or more"
     yield from _bad_patterns("[host] agents", config.host.agents)
     claimed: list[tuple[str, str]] = []
     for peer in config.peers.values():

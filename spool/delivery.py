@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol
 
@@ -27,7 +28,9 @@ class Keeper(Protocol):
         keep_open: bool,
         given: Mapping[str, Any],
         allow_secrets: bool,
+        attach: Sequence[str | Path] = (),
     ) -> Posted: ...
+    def _paths(self, row: Incoming) -> list[Path]: ...
     def _finish(self, row: Incoming, *, outcome: str, note: str | None, lease: int) -> None: ...
     def _give_back(self, row: Incoming) -> None: ...
     def _renew(self, row: Incoming, lease_s: float) -> bool: ...
@@ -68,12 +71,33 @@ class Delivery:
         """Acknowledge it as `rejected`, with the reason."""
         self.done(outcome="rejected", note=note)
 
+    @property
+    def attachments(self) -> list[Path]:
+        """Where its files lie, in the order in which it names them; it is up to you to open them.
+
+        Raises:
+            NotFound: one is not on this host.
+        """
+        return self._spool._paths(self.row)
+
     def reply(
-        self, body: str | None = None, *, subject: str | None = None, keep_open: bool = False, **fields: Any
+        self,
+        body: str | None = None,
+        *,
+        subject: str | None = None,
+        keep_open: bool = False,
+        attach: Sequence[str | Path] = (),
+        **fields: Any,
     ) -> str:
         """Answer it in its thread; see `Spool.reply`. It is done when the answer is queued."""
         posted = self._spool._answer(
-            self.row, body, subject=subject, keep_open=keep_open, given=fields, allow_secrets=False
+            self.row,
+            body,
+            subject=subject,
+            keep_open=keep_open,
+            given=fields,
+            allow_secrets=False,
+            attach=attach,
         )
         self._open = self._open and keep_open
         return posted.id

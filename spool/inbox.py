@@ -9,15 +9,18 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from spool import log, outbox
+from spool.attachments import Folder
 from spool.config import Config, Peer
 from spool.errors import BadMessage, NoRoute, TooLarge
-from spool.message import MAX_HOPS, NAME, Ack, Message, parse, parse_time, split_address
+from spool.foreign import Found
+from spool.message import MAX_HOPS, NAME, Ack, Attachment, Message, parse, parse_time, split_address
 from spool.router import Route, Router
 from spool.store.base import Exists, Incoming, NewIncoming, Seen, Store, Tx
 from spool.transports.base import Accepted, Deferred, Outcome, Refused
 
 LEASE_S: Final = 300.0
 MAX_ATTEMPTS: Final = 5
+ANSWER: Final = "Re: "
 _encode = msgspec.json.encode
 
 
@@ -25,7 +28,9 @@ class Arrival(NamedTuple):
     """A message as a peer brought it.
 
     `filled` names the fields its first spool filled in, `ttl_s` is what is left of its lifetime,
-    `hops` are the hosts it passed, `queued_at` is its sender's clock at commit 1, if told.
+    `hops` are the hosts it passed, `queued_at` is its sender's clock at commit 1, if told. `file` is
+    the file it was read from: nobody can be told then that it was refused, so it is kept. `attached`
+    says that the peer has brought its files here.
     """
 
     raw: bytes
@@ -33,6 +38,8 @@ class Arrival(NamedTuple):
     ttl_s: float
     hops: Sequence[str]
     queued_at: float | None = None
+    file: Found | None = None
+    attached: bool = False
 
 
 class Taken(NamedTuple):
@@ -43,9 +50,19 @@ class Taken(NamedTuple):
 
 
 def accept(
-    store: Store, config: Config, router: Router, peer: Peer, arrivals: Sequence[Arrival], *, now: float
+    store: Store,
+    config: Config,
+    router: Router,
+    peer: Peer,
+    arrivals: Sequence[Arrival],
+    *,
+    now: float,
+    folder: Folder | None = None,
 ) -> Taken:
     """Take messages from a peer, all in one synced commit. Before it nothing is answered.
+
+    Args:
+        folder: where the files lie that came with them; without it none did.
 
     Raises:
         StoreError: nothing was taken.
@@ -53,7 +70,7 @@ def accept(
     if store.free_bytes() < config.host.low_water_mb * 1024 * 1024:
         log.warning("store.low_space", free_bytes=store.free_bytes())
         return Taken([Deferred("no space on the far disk")] * len(arrivals), False)
-    taking = _Taking(config, router, peer, now)
+    taking = _Taking(config, router, peer, now, folder)
     parsed = [taking.parse(arrival) for arrival in arrivals]
     with store.write(sync=True) as tx:
         outcomes = [
@@ -67,11 +84,14 @@ def accept(
 class _Taking:
     """One batch on its way in; parses before the transaction, writes within it, logs after it."""
 
-    def __init__(self, config: Config, router: Router, peer: Peer, now: float) -> None:
+    def __init__(
+        self, config: Config, router: Router, peer: Peer, now: float, folder: Folder | None
+    ) -> None:
         self._config = config
         self._router = router
         self._peer = peer
         self._now = now
+        self._folder = folder
         self._stored: list[dict[str, Any]] = []
         self._warnings: list[tuple[str, dict[str, Any]]] = []
         self.rang = False
@@ -99,10 +119,20 @@ class _Taking:
         try:
             route = self._route(arrival, message)
         except NoRoute as exc:
-            return Refused(exc.message)
+            return self._refuse(tx, arrival, message, exc.message)
+        if self._lacks_files(tx, arrival, message):
+            return Deferred("its attachments are not here yet")
         if route.peer == "":
             return self._store(tx, arrival, message, route)
         return self._relay(tx, arrival, message, route)
+
+    def _lacks_files(self, tx: Tx, arrival: Arrival, message: Message) -> bool:
+        for file in _files(arrival, message):
+            # Within the transaction: what is removed is removed within one.
+            if self._folder is None or not self._folder.has(file):
+                return True
+            tx.attachments.wanted(file.sha256, now=self._now)
+        return False
 
     def _route(self, arrival: Arrival, message: Message) -> Route:
         try:
@@ -115,15 +145,18 @@ class _Taking:
             raise
 
     def _store(self, tx: Tx, arrival: Arrival, message: Message, route: Route) -> Outcome:
+        row = row_of(message, agent=route.agent, peer=self._peer.name, now=self._now, hops=arrival.hops)
+        if row.re is None and message.subject.startswith(ANSWER):
+            # Scripts answer by the subject alone. The row says so, the message stays as it is.
+            question = message.subject.removeprefix(ANSWER)
+            row = row._replace(re=tx.outbox.asked(route.agent, message.sender, question))
         try:
-            tx.inbox.put(
-                row_of(message, agent=route.agent, peer=self._peer.name, now=self._now, hops=arrival.hops)
-            )
+            tx.attachments.enclose(tx.inbox.put(row), _files(arrival, message))
         except Exists:
             return self._quarantine(tx, arrival, message, "id: exists without a dedup record")
         tx.ledger.remember(message.sender, message.id, Seen(message.digest, self._now, True))
-        if message.re is not None:
-            tx.outbox.answered(message.re, route.agent)
+        if row.re is not None:
+            tx.outbox.answered(row.re, route.agent)
         self.rang = True
         latency = (
             {}
@@ -136,9 +169,11 @@ class _Taking:
     def _relay(self, tx: Tx, arrival: Arrival, message: Message, route: Route) -> Outcome:
         here = self._config.host.name
         if not self._config.host.relay:
-            return Refused(f"{here} does not relay, and {message.to} is not here")
+            reason = f"{here} does not relay, and {message.to} is not here"
+            return self._refuse(tx, arrival, message, reason)
         if route.peer == self._peer.name or here in arrival.hops:
-            return Refused(f"loop: {message.to} would go back from {here} to {self._peer.name}")
+            reason = f"loop: {message.to} would go back from {here} to {self._peer.name}"
+            return self._refuse(tx, arrival, message, reason)
         if len(arrival.hops) >= MAX_HOPS:
             return Refused(f"more than {MAX_HOPS} hops: {' '.join(arrival.hops)}")
         row = outbox.row_of(
@@ -151,7 +186,7 @@ class _Taking:
             hops=[*arrival.hops, here],
         )
         try:
-            tx.outbox.put(row)
+            tx.attachments.attach(tx.outbox.put(row), route.peer, _files(arrival, message))
         except Exists:
             return self._quarantine(tx, arrival, message, "id: this host has sent it itself")
         tx.ledger.remember(message.sender, message.id, Seen(message.digest, self._now, False))
@@ -165,19 +200,31 @@ class _Taking:
         self._warnings.append(("message.duplicate", keys(message, peer=self._peer.name)))
         return Accepted(at=seen.at, final=seen.final, host=self._config.host.name, again=True)
 
-    def _quarantine(self, tx: Tx, arrival: Arrival, message: Message | None, reason: str) -> Refused:
+    def _refuse(self, tx: Tx, arrival: Arrival, message: Message, reason: str) -> Outcome:
+        return Refused(reason) if arrival.file is None else self._quarantine(tx, arrival, message, reason)
+
+    def _quarantine(self, tx: Tx, arrival: Arrival, message: Message | None, reason: str) -> Outcome:
         name = message.id if message is not None else None
-        raw = arrival.raw[: self._config.host.max_message_bytes]
-        tx.ledger.quarantine(at=self._now, peer=self._peer.name, name=name, reason=reason, raw=raw)
+        raw = arrival.raw
+        if arrival.file is not None:
+            name, raw = arrival.file.name, arrival.file.raw
+        raw = raw[: self._config.host.max_message_bytes]
+        kept = tx.ledger.quarantine(at=self._now, peer=self._peer.name, name=name, reason=reason, raw=raw)
         known = keys(message) if message is not None else {}
         self._warnings.append(("message.quarantined", {**known, "peer": self._peer.name, "error": reason}))
-        return Refused(reason)
+        # A file stays where it is rather than be lost; a link's sender keeps what it sent.
+        return Deferred(f"the quarantine is full: {reason}") if arrival.file and not kept else Refused(reason)
 
     def write_log(self) -> None:
         if self._stored:
             log.batch("message.stored", self._stored)
         for event, values in self._warnings:
             log.warning(event, **values)
+
+
+def _files(arrival: Arrival, message: Message) -> tuple[Attachment, ...]:
+    """What came along with a message; what it only names did not."""
+    return message.attachments if arrival.attached else ()
 
 
 def row_of(

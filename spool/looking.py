@@ -124,20 +124,9 @@ class Looking(Desk):
             raise NotFound(f"nothing has number {n} in the quarantine", hint="`spool quarantine list`")
         return found
 
-    def archived(self, *, limit: int = 20) -> list[Outgoing | Incoming]:
-        """The newest of what is past, sent and received alike, the newest first."""
-        with self.store.read() as tx:
-            rows = tx.sweepings.archived(limit=limit)
-        return sorted(rows, key=_ended_at, reverse=True)[:limit]
-
 
 def message_of(row: Incoming | Outgoing) -> Message:
     return load(row.raw, filled=row.filled, digest=row.digest)
-
-
-def _ended_at(row: Outgoing | Incoming) -> float:
-    dead_at = row.dead_at if isinstance(row, Outgoing) else None
-    return row.done_at or dead_at or row.received_at or 0.0
 
 
 def _plain_id(given: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from spool import doorbell, outbox, presence, sweep
+from spool import doorbell, outbox, presence
+from spool.attachments import Folder
 from spool.errors import BadInput, NotFound
-from spool.looking import Looking
+from spool.looking import Looking, message_of
 from spool.states import State
-from spool.store.base import Event, Outgoing
+from spool.store.base import Event, Outgoing, Tx
 
 
 class Mending(Looking):
@@ -17,6 +18,7 @@ class Mending(Looking):
         now = self._clock.now()
         row = self.sent(id)
         with self.store.write(sync=True) as tx:
+            self._refuse_without_files(tx, row)
             if row.archived or not tx.outbox.revive(
                 row.seq, now=now, expires_at=now + self.config.host.lifetime_s
             ):
@@ -27,6 +29,20 @@ class Mending(Looking):
                 tx.ledger.ring(row.peer)
         doorbell.ring(self.home / "run")
         return row.id
+
+    def _refuse_without_files(self, tx: Tx, row: Outgoing) -> None:
+        """Its files must be here still; where they were at the next hop, they may not be any more."""
+        folder = Folder(self.home)
+        if not tx.attachments.attached(row.seq):
+            return
+        for file in message_of(row).attachments:
+            if not folder.has(file):
+                raise BadInput(
+                    f"{row.id}: its attachment {file.name!r} is not on this host any more",
+                    hint="send it again as a new message, with --attach",
+                    id=row.id,
+                )
+        tx.attachments.lost([row.seq])
 
     def drop_dead(self, id: str) -> str:
         """Remove a dead message for good; its id."""
@@ -42,11 +58,6 @@ class Mending(Looking):
         with self.store.write(sync=True) as tx:
             if not tx.ledger.drop_quarantined(n):
                 raise NotFound(f"nothing has number {n} in the quarantine", hint="`spool quarantine list`")
-
-    def archive(self, *, older_than_s: float | None = None) -> int:
-        """Move what ended long enough ago to the archive now; how many messages moved."""
-        now = self._clock.now()
-        return sweep.archive(self.store, self.config.host, now=now, older_than_s=older_than_s)
 
     def resume_peer(self, name: str) -> bool:
         """Let a peer be dialled again at once; False where its link is up or dialled. Raises UnknownPeer."""

@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -16,6 +16,7 @@ from spool.errors import BadMessage, SecretFound, TooLarge
 MAX_BYTES: Final = 102_400
 LIFETIME_S: Final = 7 * 86_400.0
 MAX_HOPS: Final = 8
+MAX_ATTACHMENTS: Final = 64
 
 ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -48,6 +49,7 @@ class _Known(msgspec.Struct, rename={"sender": "from"}):
     re: str | None = None
     thread: str | None = None
     expires: str | None = None
+    attachments: msgspec.Raw = msgspec.Raw()
 
 
 FIELDS: Final = tuple(_Known.__struct_encode_fields__)
@@ -67,12 +69,26 @@ _WORDS: Final = {
 }
 
 
+class Attachment(msgspec.Struct, frozen=True):
+    """A file that travels beside the message: what its sender calls it, and what it is."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    bytes: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+_ATTACHED: Final = msgspec.json.Decoder(
+    Annotated[list[Attachment], msgspec.Meta(max_length=MAX_ATTACHMENTS)], strict=True
+)
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message as it is stored and travels.
 
     `raw` is the JSON, UTF-8, that every host stores and hands on unchanged; the attributes are
     read from it. `filled` names the fields that its first spool filled in; `digest` is the
     SHA-256 of the rest in RFC 8785 form. `sender` is JSON's `from`. Times are RFC 3339.
+    `attachments` is empty as well where a foreign message has something else under that name.
     """
 
     id: str
@@ -93,6 +109,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     raw: bytes
     filled: tuple[str, ...]
     digest: bytes
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def extra(self) -> dict[str, msgspec.Raw]:
@@ -364,7 +381,18 @@ def _message(known: _Known, raw: bytes, filled: tuple[str, ...], digest: bytes) 
         raw=raw,
         filled=filled,
         digest=digest,
+        attachments=_attachments(known.attachments),
     )
+
+
+def _attachments(raw: msgspec.Raw) -> tuple[Attachment, ...]:
+    """What a message names as files that travel with it; nothing where it means something else."""
+    if not raw:
+        return ()
+    try:
+        return tuple(_ATTACHED.decode(raw))
+    except msgspec.ValidationError:
+        return ()
 
 
 def _check(message: Message) -> None:

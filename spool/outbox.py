@@ -11,7 +11,7 @@ import msgspec
 from spool import log, retry
 from spool.message import LIFETIME_S, NAME, Ack, Message, parse_time
 from spool.states import State, from_ack
-from spool.store.base import Event, LeasedAck, NewOutgoing, Outgoing, Parcel, Store, Tx
+from spool.store.base import Event, LeasedAck, NewOutgoing, Outgoing, Parcel, Store, Tx, Unproven
 from spool.transports.base import Accepted, Deferred, Left, Outcome, Refused
 
 LEASE_S: Final = 60.0
@@ -112,6 +112,9 @@ def _settle_one(tx: Tx, peer: str, host: str, parcel: Parcel, outcome: Outcome, 
         case Deferred(reason=reason):
             due = now + retry.message_delay(parcel.attempts, _rng)
             tx.ledger.event(_event(parcel, now, host, peer, "deferred", reason))
+            if parcel.attached:
+                # Its files may be gone there; asking again costs a line.
+                tx.attachments.lost([parcel.seq])
             return tx.outbox.defer(parcel, due=due, reason=reason)
         case Refused(reason=reason):
             dead = tx.outbox.bury(parcel.seq, now=now, reason=reason, lease=parcel.lease)
@@ -153,17 +156,43 @@ def apply_acks(store: Store, peer: str, acks: Iterable[Ack], *, now: float) -> N
             row = tx.outbox.exact(told.re, told.to)
             if row is None or row.peer != peer:
                 log.warning("ack.unknown", id=told.re[:128], peer=peer, status=told.status[:40])
-                continue
-            ack = _cut(told, row)
-            if (state := apply_ack(tx, row, ack, now=now)) is not None:
+            elif (state := _take_ack(tx, row, _cut(told, row), now)) is not None:
                 known.append((row, state))
-            # One that is not known could be said in any number of ways, each of them a row.
-            if row.origin is not None and from_ack(ack.status) is not None:
-                tx.acks.put(row.origin, ack)
-                tx.ledger.ring(row.origin)
+    _log_known(peer, known, now)
+
+
+def infer_received(store: Store, peer: str, seen: Iterable[tuple[Unproven, str]], *, now: float) -> None:
+    """Take published messages for received by what became of their files; the text says how that shows."""
+    known: list[tuple[Outgoing, State]] = []
+    with store.write(sync=True) as tx:
+        for one, how in seen:
+            row = tx.outbox.exact(one.id, one.sender)
+            if row is None or row.archived or row.state is not State.SENT:
+                continue
+            agent = row.recipient.partition("@")[0]
+            ack = Ack(sender=agent, to=row.sender, re=row.id, status="received")
+            if (state := _take_ack(tx, row, ack, now)) is not None:
+                tx.ledger.event(Event(row.id, row.sender, now, None, peer, state, "inferred", None, how))
+                known.append((row, state))
+    _log_known(peer, known, now, inferred=True)
+
+
+def _take_ack(tx: Tx, row: Outgoing, ack: Ack, now: float) -> State | None:
+    state = apply_ack(tx, row, ack, now=now)
+    # One that is not known could be said in any number of ways, each of them a row.
+    if row.origin is not None and from_ack(ack.status) is not None:
+        tx.acks.put(row.origin, ack)
+        tx.ledger.ring(row.origin)
+    return state
+
+
+def _log_known(peer: str, known: Sequence[tuple[Outgoing, State]], now: float, **more: bool) -> None:
     for row, state in known:
         log.info(
-            f"message.{state}", **out_keys(row, state=state, peer=peer), latency_ms=_ms(now - row.queued_at)
+            f"message.{state}",
+            **out_keys(row, state=state, peer=peer),
+            latency_ms=_ms(now - row.queued_at),
+            **more,
         )
 
 

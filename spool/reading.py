@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
 
 from spool import doorbell, inbox
+from spool.attachments import Folder
 from spool.delivery import Delivery
-from spool.errors import BadInput
+from spool.errors import BadInput, NotFound
+from spool.looking import message_of
 from spool.sending import Sending
 from spool.store.base import Incoming
+
+GONE: Final = "a file is kept as long as its message is not archived; ask its sender for it again"
 
 
 class Reading(Sending):
@@ -126,6 +132,14 @@ class Reading(Sending):
         if found is None and not self._is_done(row):
             raise BadInput(f"{row.id}: its lease ran out and another reader has it", id=row.id)
         doorbell.ring(self.home / "run")
+
+    def _paths(self, row: Incoming) -> list[Path]:
+        folder = Folder(self.home)
+        files = message_of(row).attachments
+        for file in files:
+            if not folder.has(file):
+                raise NotFound(f"{file.name!r} of {row.id} is not on this host", hint=GONE, id=row.id)
+        return [folder.path(file.sha256) for file in files]
 
     def _is_done(self, row: Incoming) -> bool:
         with self.store.read() as tx:

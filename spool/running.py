@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from spool import attachments, log, presence, sweep
 from spool import home as homes
-from spool import log, presence, sweep
 from spool.carrier import Carrier
 from spool.clock import Clock
 from spool.config import Peer
@@ -20,7 +20,7 @@ from spool.errors import BadConfig, LinkError, StoreError, StoreNewer
 from spool.presence import Presence
 from spool.settings import Settings
 from spool.store.sqlite import SqliteStore
-from spool.transports.base import Dial, Pipe
+from spool.transports.base import Dial, Files, Open, Pipe
 from spool.version import VERSION
 
 QUICK_CHECK_BYTES: Final = 64 * 1024 * 1024
@@ -35,6 +35,11 @@ TRANSPORTS: Final = {
     "ssh": "spool.transports.ssh",
     "exec": "spool.transports.exec",
 }
+# The same for files peers: the module whose `open_files` reaches the folders.
+FOLDERS: Final = {
+    "sftp": "spool.transports.sftp",
+    "dir": "spool.transports.directory",
+}
 
 
 def dial(peer: Peer, home: Path, *, as_name: str) -> Pipe:
@@ -44,6 +49,12 @@ def dial(peer: Peer, home: Path, *, as_name: str) -> Pipe:
         raise BadConfig(f"[peers.{peer.name}] url: no transport for {peer.scheme!r}")
     opener: Dial = importlib.import_module(module).dial
     return opener(peer, home, as_name=as_name)
+
+
+def open_files(peer: Peer, home: Path) -> Files:
+    """Reach the folders of a files peer by the scheme of its url. Raises LinkError."""
+    opener: Open = importlib.import_module(FOLDERS[peer.scheme]).open_files
+    return opener(peer, home)
 
 
 class Running:
@@ -78,6 +89,7 @@ class Running:
             token=self.presence.token,
             version=VERSION,
             dial=self._dial,
+            open_files=self._open_files,
         )
         self._unsubscribe = self.listener.subscribe(self.carrier.poke)
 
@@ -89,14 +101,21 @@ class Running:
     def _dial(self, peer: Peer) -> Pipe:
         return dial(peer, self.home, as_name=self.host)
 
+    def _open_files(self, peer: Peer) -> Files:
+        return open_files(peer, self.home)
+
     def sweep(self) -> None:
         """See `sweep.run`."""
         sweep.run(self.store, self.settings.config.host, self.home, now=self.clock.now())
 
     def archive(self) -> None:
-        """See `sweep.archive`; what processes that were killed left under `run/` goes too."""
+        """See `sweep.archive`; what processes that were killed left under `run/` goes too, and files
+        that no message needs."""
         presence.living(self.home / "run")
-        sweep.archive(self.store, self.settings.config.host, now=self.clock.now())
+        now = self.clock.now()
+        sweep.archive(self.store, self.settings.config.host, now=now)
+        if sweep.is_steady(self.store, now):
+            attachments.forget(self.store, self.home, now=now)
 
     def configure_log(self, level: str = "info", *, stderr: bool = True) -> None:
         """Send this process's events to the home's log, and to stderr where asked."""

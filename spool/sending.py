@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import uuid_utils
 
-from spool import doorbell, inbox, log, outbox
+from spool import attachments, doorbell, inbox, log, outbox
+from spool.attachments import Folder, Told
 from spool.errors import BadInput, BadMessage, IdTaken, NoAgent
 from spool.looking import Looking, message_of
-from spool.message import Message, format_time, parse_time, seal
+from spool.message import MAX_ATTACHMENTS, Attachment, Message, format_time, parse_time, seal
 from spool.router import Route
 from spool.states import State
 from spool.store.base import Exists, Incoming, Tx
 
 
 class Posted(NamedTuple):
-    """A message that was taken: its id, its state now, and the next hop ("" for this host)."""
+    """A message that was taken: its id, its state now, the next hop ("" for this host), its files."""
 
     id: str
     state: State
     to: str
     peer: str
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Sending(Looking):
@@ -47,6 +51,7 @@ class Sending(Looking):
         agent: str | None = None,
         extra: Mapping[str, Any] | None = None,
         allow_secrets: bool = False,
+        attach: Sequence[str | Path] = (),
     ) -> str:
         """Queue one message and return its id. When this returns it is on the disk, and ours.
 
@@ -58,8 +63,10 @@ class Sending(Looking):
             priority: P0 (first) to P3; P2 where not given.
             deadline, expires: RFC 3339 text, or a datetime with a time zone.
             extra: fields of the sender's own; they travel unchanged.
+            attach: files that travel beside the message; copies of them are kept from here on.
 
         Raises:
+            BadInput: a file to attach is none, or changes while it is read.
             BadMessage, TooLarge, SecretFound: the message breaks a rule; nothing was stored.
             NoRoute: nobody has this address; near names are in the message.
             IdTaken: `id` exists with other content.
@@ -81,7 +88,7 @@ class Sending(Looking):
             "thread": thread,
         }
         draft = {name: value for name, value in given.items() if value is not None}
-        return self.post([draft], agent=agent, allow_secrets=allow_secrets)[0].id
+        return self.post([draft], agent=agent, allow_secrets=allow_secrets, attach=attach)[0].id
 
     def send_many(
         self, messages: Iterable[Mapping[str, Any] | bytes], *, agent: str | None = None
@@ -102,14 +109,26 @@ class Sending(Looking):
         *,
         agent: str | None = None,
         allow_secrets: bool = False,
+        attach: Sequence[str | Path] = (),
+        told: Told | None = None,
     ) -> list[Posted]:
-        """As `send_many`, and says of each its state and its next hop."""
+        """As `send_many`, and says of each its state and its next hop.
+
+        Args:
+            attach: files for each of the messages.
+            told: called with the bytes of a file copied so far and in all.
+        """
         now = self._clock.now()
         routed: list[tuple[Message, bool, Route]] = []
         # One by one, so that who gives the messages knows at which one it failed.
         for each in messages:
             message, own_id = self._seal(each, agent, now, allow_secrets)
-            routed.append((message, own_id, self._resolve(message.to)))
+            route = self._resolve(message.to)
+            if attach:
+                # Only now that nothing else is wrong with it: copying may take long.
+                whole = self._with_files(message.as_dict() if isinstance(each, bytes) else each, attach, told)
+                message, own_id = self._seal(whole, agent, now, allow_secrets)
+            routed.append((message, own_id, route))
         self._refuse_low_space()
         with self.store.write(sync=True) as tx:
             posted = [self._put(tx, message, given, route, now) for message, given, route in routed]
@@ -139,6 +158,24 @@ class Sending(Looking):
             raise BadMessage("expires", f"{message.expires} has passed", hint="give a time that is to come")
         return message, "id" not in message.filled
 
+    def _with_files(
+        self, given: Mapping[str, Any], attach: Sequence[str | Path], told: Told | None
+    ) -> Mapping[str, Any]:
+        """What was given and the files that go with it, each of which is in this home now."""
+        if given.get("attachments"):
+            raise BadMessage("attachments", "is there already", hint="attach all files the same way")
+        if len(attach) > MAX_ATTACHMENTS:
+            raise BadMessage("attachments", f"{len(attach)} files, the limit is {MAX_ATTACHMENTS}")
+        self._refuse_low_space()
+        here = self.config.host
+        kept = [
+            attachments.keep(
+                self.store, self.home, here, Path(path).expanduser(), now=self._clock.now(), told=told
+            )
+            for path in attach
+        ]
+        return {**given, "attachments": msgspec.to_builtins(kept)}
+
     def _default_sender(self, agent: str | None, given: Mapping[str, Any] | bytes) -> str | None:
         """Who sends what does not say so itself."""
         if not isinstance(given, bytes):
@@ -157,20 +194,34 @@ class Sending(Looking):
         row = outbox.row_of(
             message, peer=route.peer, origin=None, now=now, lifetime_s=self.config.host.lifetime_s
         )
+        self._refuse_missing(tx, message, now)
         try:
             if route.peer == "":
                 tx.outbox.put_local(row, at=now, host=self.config.host.name)
-                tx.inbox.put(inbox.row_of(message, agent=route.agent, peer=None, now=now))
+                seq = tx.inbox.put(inbox.row_of(message, agent=route.agent, peer=None, now=now))
+                tx.attachments.enclose(seq, message.attachments)
                 if message.re is not None:
                     tx.outbox.answered(message.re, route.agent)
             else:
-                tx.outbox.put(row)
+                tx.attachments.attach(tx.outbox.put(row), route.peer, message.attachments)
         except Exists as exc:
             raise IdTaken(f"id: {message.id} is taken by another message", id=message.id) from exc
         if message.re is not None:
             tx.inbox.answered(message.re, message.sender)
         state = State.RECEIVED if route.peer == "" else State.QUEUED
-        return Posted(message.id, state, message.to, route.peer)
+        return Posted(message.id, state, message.to, route.peer, message.attachments)
+
+    def _refuse_missing(self, tx: Tx, message: Message, now: float) -> None:
+        """Within the transaction that takes the message: from there on its files stay."""
+        folder = Folder(self.home)
+        for file in message.attachments:
+            if not folder.has(file):
+                raise BadMessage(
+                    "attachments",
+                    f"{file.name!r} is no file of {file.bytes:,} bytes that this host keeps",
+                    hint="attach it: --attach FILE, or attach=[…] in Python",
+                )
+            tx.attachments.wanted(file.sha256, now=now)
 
     def _sent_before(self, tx: Tx, message: Message) -> Posted | None:
         if (before := tx.outbox.exact(message.id, message.sender)) is None:
@@ -181,7 +232,7 @@ class Sending(Looking):
                 f" {format_time(before.queued_at)})",
                 id=message.id,
             )
-        return Posted(before.id, before.state, before.recipient, before.peer)
+        return Posted(before.id, before.state, before.recipient, before.peer, message.attachments)
 
     def reply(
         self,
@@ -221,9 +272,11 @@ class Sending(Looking):
         agent: str | None = None,
         extra: Mapping[str, Any] | None = None,
         allow_secrets: bool = False,
+        attach: Sequence[str | Path] = (),
+        told: Told | None = None,
         **fields: Any,
     ) -> Posted:
-        """As `reply`, and says of the answer its state and its next hop."""
+        """As `reply`, and says of the answer its state and its next hop; see `post` for `told`."""
         return self._answer(
             self.received(id, agent=agent),
             body,
@@ -231,6 +284,8 @@ class Sending(Looking):
             keep_open=keep_open,
             given={**(extra or {}), **fields},
             allow_secrets=allow_secrets,
+            attach=attach,
+            told=told,
         )
 
     def _answer(
@@ -242,6 +297,8 @@ class Sending(Looking):
         keep_open: bool,
         given: Mapping[str, Any],
         allow_secrets: bool,
+        attach: Sequence[str | Path] = (),
+        told: Told | None = None,
     ) -> Posted:
         now = self._clock.now()
         asked = message_of(row)
@@ -256,6 +313,9 @@ class Sending(Looking):
             "body": body,
         }
         message, own_id = self._seal(given, row.agent, now, allow_secrets)
+        if attach:
+            given = self._with_files(given, attach, told)
+            message, own_id = self._seal(given, row.agent, now, allow_secrets)
         route = self._way_back(row)
         self._refuse_low_space()
         with self.store.write(sync=True) as tx:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,9 @@ from spool.store.base import Outgoing, Store
 EVERY_S: Final = 2.0
 AGE_S: Final = 600.0
 BATCH: Final = 500
+# All others wait while a batch goes to the archive.
+MOVE: Final = 50
+PAUSE_S: Final = 0.003
 LEAP_S: Final = 3600.0
 STEADY_S: Final = 600.0
 FACT: Final = "swept_at"
@@ -25,7 +30,7 @@ def run(store: Store, host: Host, home: Path, *, now: float) -> None:
     """
     store.check_version()
     _notice_leap(store, now)
-    if steady := _is_steady(store, now):
+    if steady := is_steady(store, now):
         _expire(store, host, now)
         _overdue(store, now)
     with store.write(sync=False) as tx:
@@ -46,7 +51,7 @@ def _notice_leap(store: Store, now: float) -> None:
             tx.ledger.set_fact(LEAPT, repr(now))
 
 
-def _is_steady(store: Store, now: float) -> bool:
+def is_steady(store: Store, now: float) -> bool:
     """Whether the clock may be believed where that cannot be undone: it has not leapt of late.
 
     A clock that was set wrong by a year is put right soon; until then it would end every message.
@@ -90,21 +95,34 @@ def _overdue(store: Store, now: float) -> None:
         log.warning("message.overdue", **inbox.in_keys(got, state=got.state))
 
 
-def archive(store: Store, host: Host, *, now: float, older_than_s: float | None = None) -> int:
+def archive(
+    store: Store,
+    host: Host,
+    *,
+    now: float,
+    older_than_s: float | None = None,
+    tell: Callable[[int], object] = lambda moved: None,
+) -> int:
     """Move what ended long enough ago to the archive, in short transactions; how many rows moved.
+
+    Killed at any point, it leaves each row in one place; the next run goes on.
 
     Args:
         older_than_s: instead of the config's `archive_after_s`.
+        tell: called after each transaction with how many have moved so far.
     """
     age = host.archive_after_s if older_than_s is None else older_than_s
     total = 0
     while True:
         with store.write(sync=False) as tx:
-            moved = tx.sweepings.archive(before=now - age, stale_before=now - host.dedup_s, limit=BATCH)
-        total += moved
-        if moved < BATCH:
+            moved = tx.sweepings.archive(before=now - age, stale_before=now - host.dedup_s, limit=MOVE)
+        total += moved.rows
+        tell(total)
+        if sum(moved) < MOVE:
             break
-    forgotten = BATCH if _is_steady(store, now) else 0
+        # Whoever waits to write looks for the lock from time to time only.
+        time.sleep(PAUSE_S)
+    forgotten = BATCH if is_steady(store, now) else 0
     while forgotten == BATCH:
         with store.write(sync=False) as tx:
             forgotten = tx.sweepings.forget_seen(before=now - host.dedup_s, limit=BATCH)

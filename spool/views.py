@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from spool import presence, settings, sweep
 from spool.api import Posted, Spool
+from spool.attachments import Folder
 from spool.config import Peer
 from spool.errors import StoreError, UnknownPeer
-from spool.looking import ago
-from spool.message import format_time
+from spool.looking import ago, message_of
+from spool.message import Attachment, format_time
 from spool.presence import Process
 from spool.states import Held, State
 from spool.store.base import Event, Incoming, Outgoing, PeerRow, Quarantined
@@ -48,8 +50,11 @@ def when(seconds: float | None) -> str | None:
 # -- messages ---------------------------------------------------------------------------------
 
 
-def letter(row: Incoming | Outgoing, *, now: float, full: bool = False) -> dict[str, Any]:
-    """A message's headers and how it stands; with `full` the message whole under `message`."""
+def letter(
+    row: Incoming | Outgoing, *, now: float, full: bool = False, home: Path | None = None
+) -> dict[str, Any]:
+    """A message's headers and how it stands; with `full` the message whole under `message`, with
+    `home` where its files lie there."""
     parts = {name: value for name, value in _PARTS.decode(row.raw).items() if bytes(value) != b"null"}
     view: dict[str, Any] = {name: msgspec.json.decode(parts[name]) for name in HEADERS if name in parts}
     view |= {
@@ -59,6 +64,9 @@ def letter(row: Incoming | Outgoing, *, now: float, full: bool = False) -> dict[
         "received_at": when(row.received_at),
         "peer": row.peer or None,
     }
+    if row.re is not None and "re" not in parts:
+        # What it answers is told by its subject alone.
+        view |= {"re": row.re, "re_inferred": True}
     if isinstance(row, Outgoing):
         view |= {
             "queued_at": when(row.queued_at),
@@ -68,10 +76,32 @@ def letter(row: Incoming | Outgoing, *, now: float, full: bool = False) -> dict[
         }
     if row.outcome is not None:
         view |= {"outcome": row.outcome, "note": row.note}
+    if home is not None and (named := message_of(row).attachments):
+        view["attachments"] = files(named, home)
     if full:
         # Line breaks stand only between the values of valid JSON: one object stays one line.
         view["message"] = msgspec.Raw(row.raw.replace(b"\r", b" ").replace(b"\n", b" "))
     return view
+
+
+def files(named: Sequence[Attachment], home: Path) -> list[dict[str, Any]]:
+    """The files of a message, each with its path in this home; no path where it is not here."""
+    folder = Folder(home)
+    return [
+        {**msgspec.to_builtins(file), "path": str(folder.path(file.sha256)) if folder.has(file) else None}
+        for file in named
+    ]
+
+
+def brought(spool: Spool, row: Outgoing) -> tuple[int, int] | None:
+    """How many bytes of a message's files the next hop has, and of how many; None where it has all."""
+    if row.due is None or b'"attachments"' not in row.raw:
+        return None
+    with spool.store.read() as tx:
+        shipments = tx.attachments.attached(row.seq)
+    if all(each.there for each in shipments):
+        return None
+    return sum(each.got for each in shipments), sum(each.bytes for each in shipments)
 
 
 def is_overdue(row: Incoming | Outgoing, now: float) -> bool:
@@ -94,6 +124,7 @@ def posted(spool: Spool, sent: Posted) -> dict[str, Any]:
         "peer": sent.peer or None,
         "carrier": carrier,
         "warnings": warnings,
+        **({"attachments": files(sent.attachments, spool.home)} if sent.attachments else {}),
     }
 
 
@@ -125,9 +156,15 @@ def trace(spool: Spool, id: str) -> dict[str, Any]:
     assert row is not None
     with spool.store.read() as tx:
         told = tx.ledger.events(row.id, row.sender)
-    here = spool.config.host.name
-    milestones = _sent_milestones(sent, here) if sent is not None else _held_milestones(received, here)
-    return {"id": row.id, "state": str(row.state), "events": list(_woven(milestones, told))}
+    events = history(row, told, spool.config.host.name)
+    return {"id": row.id, "state": str(row.state), "events": events}
+
+
+def history(row: Incoming | Outgoing, told: list[Event], here: str) -> list[dict[str, Any]]:
+    """The milestones of a row and what was told besides, in the order of cause."""
+    if isinstance(row, Outgoing):
+        return list(_woven(_sent_milestones(row, here), told))
+    return list(_woven(_held_milestones(row, here), told))
 
 
 def _sent_milestones(row: Outgoing, here: str) -> list[dict[str, Any]]:
@@ -142,7 +179,7 @@ def _sent_milestones(row: Outgoing, here: str) -> list[dict[str, Any]]:
         (State.READ, row.read_at, row.read_there, None),
         (State.DONE, row.done_at, row.done_there, ending),
     ):
-        if known is None or (state is State.READ and _implied(row)):
+        if known is None or (state is State.READ and implied(row)):
             continue
         if there is None:
             detail = "; ".join(filter(None, [more, None if row.peer == "" else "no time was told for this"]))
@@ -157,18 +194,17 @@ def _sent_milestones(row: Outgoing, here: str) -> list[dict[str, Any]]:
     return steps
 
 
-def _implied(row: Outgoing | Incoming) -> bool:
+def implied(row: Outgoing | Incoming) -> bool:
     """Whether it counts as read only since it is done: nobody said that it was read."""
     told = isinstance(row, Outgoing) and row.read_there is not None
     return row.read_at == row.done_at and not told
 
 
-def _held_milestones(row: Incoming | None, here: str) -> list[dict[str, Any]]:
+def _held_milestones(row: Incoming, here: str) -> list[dict[str, Any]]:
     """The steps of a message that came, as this host saw them."""
-    assert row is not None
     way = f"from {row.sender}" + (f" by way of {', '.join(row.hops)}" if row.hops else "")
     steps = [_event(row.received_at, here, State.RECEIVED, row.peer, None, f"{way}, for {row.agent}")]
-    if row.read_at is not None and not _implied(row):
+    if row.read_at is not None and not implied(row):
         steps.append(_event(row.read_at, here, State.READ, row.peer, row.attempts or None, None))
     if row.done_at is not None:
         ending = " ".join(filter(None, [row.outcome, f"({row.note})" if row.note else None]))
@@ -193,8 +229,12 @@ def _woven(milestones: list[dict[str, Any]], told: list[Event]) -> Iterator[dict
     yield from waiting
 
 
+_AFTER: Final = {"retried": State.QUEUED}
+
+
 def _told(event: Event) -> dict[str, Any]:
-    state = {"retried": State.QUEUED, "deferred": State(event.state)}.get(event.what, State.DEAD)
+    stays = {"deferred", "inferred", "lost"}
+    state = State(event.state) if event.what in stays else _AFTER.get(event.what, State.DEAD)
     detail = f"{event.what}: {event.detail}" if event.detail else event.what
     return _event(event.at, event.host, state, event.peer, event.attempt, detail)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from spool import doorbell
@@ -81,8 +81,13 @@ class Waiting(Reading):
             return row
         raise WaitTimedOut(f"no answer to {row.id} within {timeout:g} s", id=row.id)
 
-    def wait_for_state(self, id: str, state: State, *, timeout: float) -> Outgoing:
+    def wait_for_state(
+        self, id: str, state: State, *, timeout: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> Outgoing:
         """Wait until a message has got as far as `state`, or further.
+
+        Args:
+            meanwhile: called at each look, once a second at least.
 
         Raises:
             WaitTimedOut: not in time.
@@ -95,6 +100,7 @@ class Waiting(Reading):
                 raise BadInput(f"{row.id} is dead: {row.reason}", id=row.id)
             if ORDER[row.state] >= ORDER[state]:
                 return row
+            meanwhile()
         raise WaitTimedOut(f"{row.id} is {row.state} after {timeout:g} s, not {state}", id=row.id)
 
     def wait_for_mail(

@@ -18,6 +18,13 @@ def register(huey: Huey, running: Running) -> dict[str, Any]:
     def push(peer: str) -> None:
         running.carrier.poke()
 
+    def pull_is_due(_timestamp: Any) -> bool:
+        return running.carrier.has_files_peers()
+
+    @huey.periodic_task(pull_is_due, name="pull")  # type: ignore[untyped-decorator]  # huey is untyped
+    def pull() -> None:
+        running.carrier.tick()
+
     @huey.periodic_task(every(EVERY_S), name="sweep")  # type: ignore[untyped-decorator]  # huey is untyped
     def sweep() -> None:
         guarded(running.sweep)
@@ -30,4 +37,4 @@ def register(huey: Huey, running: Running) -> dict[str, Any]:
     def alive() -> None:
         guarded(running.say_alive)
 
-    return {"push": push, "sweep": sweep, "archive": archive, "alive": alive}
+    return {"push": push, "pull": pull, "sweep": sweep, "archive": archive, "alive": alive}

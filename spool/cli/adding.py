@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import click
 import msgspec
 
 from spool import config, config_edit
-from spool.cli import checking
+from spool.cli import adding_files, checking
 from spool.cli.common import Call
+from spool.cli.given import Given
 from spool.cli.text import one_line
 from spool.config import Config, Peer
 from spool.errors import BadConfig, LinkError
 
 AT_FAULT_THERE = frozenset({"login", "spool answers", "hello"})
-
-
-class Given(NamedTuple):
-    """What the options said; None or empty is nothing."""
-
-    agents: tuple[str, ...]
-    via: tuple[str, ...]
-    remote_command: str | None
-    identity: Literal["spool", "user"] | None
-    fingerprint: str | None
-    yes: bool
 
 
 def add(call: Call, name: str, url: str, given: Given) -> None:
@@ -41,8 +31,10 @@ def add(call: Call, name: str, url: str, given: Given) -> None:
     before = here.peers.get(name)
     peer = _wanted(before or Peer(name=name), url, given)
     checking.refuse_unknown_scheme(peer)
+    if peer.is_files:
+        adding_files.refuse_unnamed(peer)
     config.check(Config(here.host, {**here.peers, name: peer}))
-    if peer.scheme == "ssh":
+    if peer.scheme in ("ssh", "sftp"):
         from spool.cli.hostkeys import accepted
 
         ask = _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
@@ -55,6 +47,7 @@ def add(call: Call, name: str, url: str, given: Given) -> None:
     if peer != before:
         config_edit.set_peer(call.home, name, _values(peer))
     spool = call.spool()
+    made = adding_files.prepare(call, peer, yes=given.yes, kit=given.kit) if peer.is_files else []
     found = checking.check(spool, peer)
     told = _take_agents(call, peer, found.agents) if not peer.agents else []
     command = checking.authorize_command(spool) if peer.scheme == "ssh" and not found.ok else None
@@ -67,6 +60,7 @@ def add(call: Call, name: str, url: str, given: Given) -> None:
             "reachable": found.ok,
             "steps": found.as_dicts(),
             "next": command,
+            **({"made": made} if peer.is_files else {}),
         },
         _said(name, before, peer, told, found),
     )
@@ -78,8 +72,8 @@ def add(call: Call, name: str, url: str, given: Given) -> None:
 
 
 def _wanted(before: Peer, url: str, given: Given) -> Peer:
-    return Peer(
-        name=before.name,
+    wanted = msgspec.structs.replace(
+        before,
         url=url,
         agents=list(given.agents) or before.agents,
         via=list(given.via) or before.via,
@@ -87,8 +81,10 @@ def _wanted(before: Peer, url: str, given: Given) -> Peer:
         remote_command=given.remote_command or before.remote_command,
         # The key of another host says nothing of this one.
         host_key=before.host_key if before.url == url else "",
-        connect_timeout_s=before.connect_timeout_s,
     )
+    if not wanted.is_files:
+        return wanted
+    return adding_files.with_folders(wanted, given, new=before.url != url)
 
 
 def _values(peer: Peer) -> dict[str, Any]:
@@ -99,6 +95,11 @@ def _values(peer: Peer) -> dict[str, Any]:
         "identity": peer.identity if peer.identity != "spool" else "",
         "remote_command": peer.remote_command,
         "host_key": peer.host_key,
+        "inbox": peer.inbox,
+        "outbox": peer.outbox,
+        "acks": peer.acks,
+        "mode": peer.mode if peer.mode != Peer().mode else "",
+        "poll_s": peer.poll_s if peer.poll_s != Peer().poll_s else 0,
     }
 
 

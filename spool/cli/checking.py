@@ -9,11 +9,12 @@ from typing import Any, Final, NamedTuple
 from spool import home as homes
 from spool import presence, views
 from spool.api import Spool
-from spool.config import Peer
+from spool.config import FILES, LINKS, Peer
 from spool.errors import BadConfig, SpoolError
 from spool.looking import ago
-from spool.running import dial
+from spool.running import dial, open_files
 from spool.store.base import PeerRow
+from spool.transports.folders import inspect
 from spool.transports.frames import VERSION as PROTOCOL
 from spool.transports.frames import Hello
 from spool.transports.probe import probe
@@ -23,6 +24,8 @@ CLOCK_S: Final = 5.0
 # What is tried, in order, by the scheme of the url; and the step at which an error of a kind stops.
 _SSH: Final = ("resolve", "connect", "host key", "login", "spool answers", "hello")
 _EXEC: Final = ("spool answers", "hello")
+_SFTP: Final = ("resolve", "connect", "host key", "login", "files")
+_DIR: Final = ("files",)
 _STOPS_AT: Final = {
     "bad_config": "resolve",
     "cannot_resolve": "resolve",
@@ -62,8 +65,10 @@ class Found(NamedTuple):
 
 
 def check(spool: Spool, peer: Peer) -> Found:
-    """Try a peer from the name to its spool's hello; never raises for what a peer does."""
+    """Try a peer from the name to its spool's hello, or to its folders; never raises for what a peer does."""
     row = spool.peer_row(peer.name)
+    if peer.is_files:
+        return _of_folders(spool, peer, row)
     if views.peer_state(spool, peer, row) == "linked":
         return _of_link(spool, row)
     if not peer.url:
@@ -119,6 +124,23 @@ def _of_link(spool: Spool, row: PeerRow) -> Found:
     return Found([Step("link", True, by + since), Step("hello", True, told)], row.far_agents)
 
 
+def _of_folders(spool: Spool, peer: Peer, row: PeerRow) -> Found:
+    reach = _SFTP if peer.scheme == "sftp" else _DIR
+    try:
+        files = open_files(peer, spool.home)
+    except SpoolError as exc:
+        return Found(_failed(reach, exc, default=reach[-1]), [])
+    try:
+        steps = [*(Step(step, True) for step in reach), *(Step(*each) for each in inspect(files, peer))]
+    except SpoolError as exc:
+        steps = [*(Step(step, True) for step in reach[:-1]), Step(reach[-1], False, exc.message, exc.hint)]
+    finally:
+        files.close()
+    if row.state == "stopped" and all(step.ok for step in steps):
+        steps.append(Step("dialling", False, "the peer is stopped", f"`spool peer resume {peer.name}`"))
+    return Found(steps, [])
+
+
 def _failed(steps: tuple[str, ...], exc: SpoolError, *, default: str = "", at: str = "") -> list[Step]:
     stop = at or _STOPS_AT.get(exc.kind, default)
     if stop not in steps:
@@ -150,8 +172,8 @@ def _greeting(spool: Spool, hello: Hello, row: PeerRow, *, ahead_s: float) -> St
 
 def refuse_unknown_scheme(peer: Peer) -> None:
     """Raise BadConfig where this version cannot reach such a url."""
-    if peer.scheme not in ("ssh", "exec"):
+    if peer.scheme not in (*LINKS, *FILES):
         raise BadConfig(
             f"{peer.url}: this version knows no {peer.scheme or 'such'}: peers",
-            hint="write ssh://user@host, or exec:COMMAND",
+            hint="write ssh://user@host, exec:COMMAND, sftp://user@host, or dir:",
         )

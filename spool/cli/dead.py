@@ -1,20 +1,16 @@
-"""`spool dead`, `spool quarantine` and `spool archive`: what did not work, and what is past."""
+"""`spool dead` and `spool quarantine`: what did not work."""
 
 from __future__ import annotations
 
 import secrets
-import time
 
 import click
 
 from spool import views
 from spool.cli.common import Call, common
-from spool.cli.kinds import length
 from spool.cli.look import print_sent
 from spool.cli.root import Group
 from spool.cli.text import moment, plain, table
-from spool.message import load
-from spool.store.base import Outgoing
 
 
 @click.group(cls=Group)
@@ -154,71 +150,3 @@ def quarantine_drop(call: Call, numbers: tuple[int, ...]) -> None:
     for number in numbers:
         spool.drop_quarantined(number)
         call.tell({"n": number, "state": "dropped"}, f"{number} dropped")
-
-
-@click.group(cls=Group)
-def archive() -> None:
-    """Messages that ended, a day after their end. `spool show ID` prints one of them.
-
-    \b
-    Examples:
-      spool archive list --limit 50
-      spool archive run --older-than 1h
-    """
-
-
-@archive.command("list")
-@common
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=20,
-    help="How many at most, sent and received together.  [20]",
-)
-def archive_list(call: Call, limit: int) -> None:
-    """List the newest of it.
-
-    \b
-    Example:
-      spool archive list --json
-    """
-    now = time.time()
-    rows = call.spool().archived(limit=limit)
-    if call.json:
-        for row in rows:
-            call.tell(views.letter(row, now=now))
-        return
-    lines = [
-        (
-            row.id,
-            "sent" if isinstance(row, Outgoing) else "came",
-            str(row.state),
-            f"{row.sender} to {row.recipient}",
-            moment(row.done_at),
-            load(row.raw, filled=row.filled, digest=row.digest).subject,
-        )
-        for row in rows
-    ]
-    if lines:
-        call.say(table(lines))
-    else:
-        call.warn("the archive is empty")
-
-
-@archive.command("run")
-@common
-@click.option(
-    "--older-than",
-    type=length,
-    metavar="S",
-    help="How long ago they ended; the config's archive_after_s where not given.",
-)
-def archive_run(call: Call, older_than: float | None) -> None:
-    """Move what ended long enough ago to the archive, now. The consumer does so each minute.
-
-    \b
-    Example:
-      spool archive run --older-than 1h
-    """
-    moved = call.spool().archive(older_than_s=older_than)
-    call.tell({"moved": moved}, f"{moved} moved")

@@ -61,10 +61,10 @@ def inbox(
     shown = rows[:limit]
     if call.json:
         for row in shown:
-            call.tell(views.letter(row, now=now, full=full))
+            call.tell(views.letter(row, now=now, full=full, home=call.home if full else None))
     elif shown and full:
         for row in shown:
-            call.say(text_of(row).decode().rstrip("\n") + "\n")
+            call.say(text_of(row, call.home).decode().rstrip("\n") + "\n")
     elif shown:
         lines = [
             (

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from spool import views
+from spool.api import Spool
+from spool.cli.attaching import brought_text
 from spool.cli.common import Call, common
 from spool.cli.text import table
 from spool.looking import ago
@@ -28,24 +30,26 @@ def outbox(call: Call, limit: int) -> None:
     """
     spool = call.spool()
     rows = spool.outbox(limit=limit + 1)
-    print_sent(call, rows[:limit], nothing="nothing is on its way")
+    print_sent(call, rows[:limit], nothing="nothing is on its way", spool=spool)
     if len(rows) > limit:
         call.warn(f"there is more than these {limit}: --limit shows more")
 
 
-def print_sent(call: Call, rows: list[Outgoing], *, nothing: str) -> None:
-    """Messages that were sent from here, a line each."""
+def print_sent(call: Call, rows: list[Outgoing], *, nothing: str, spool: Spool | None = None) -> None:
+    """Messages that were sent from here, a line each; with `spool` how far their files got."""
     now = time.time()
+    files = [None if spool is None else views.brought(spool, row) for row in rows]
     if call.json:
-        for row in rows:
-            call.tell(views.letter(row, now=now))
+        for row, got in zip(rows, files, strict=True):
+            more = {} if got is None else {"attached": {"there": got[0], "bytes": got[1]}}
+            call.tell(views.letter(row, now=now) | more)
     elif rows:
-        call.say(table([_line(row, now) for row in rows]))
+        call.say(table([_line(row, now, got) for row, got in zip(rows, files, strict=True)]))
     else:
         call.warn(nothing)
 
 
-def _line(row: Outgoing, now: float) -> tuple[str, ...]:
+def _line(row: Outgoing, now: float, files: tuple[int, int] | None) -> tuple[str, ...]:
     subject = load(row.raw, filled=row.filled, digest=row.digest).subject
     return (
         row.id,
@@ -54,7 +58,7 @@ def _line(row: Outgoing, now: float) -> tuple[str, ...]:
         f"to {row.recipient}",
         f"by {row.peer}" if row.peer else "here",
         ago(now - row.queued_at),
-        row.reason or subject,
+        row.reason or (f"{brought_text(*files)}: {subject}" if files else subject),
     )
 
 

@@ -78,24 +78,36 @@ def peer_list(call: Call) -> None:
     "--identity", type=click.Choice(["spool", "user"]), help="Whose key logs in: the home's, or yours."
 )
 @click.option("--fingerprint", metavar="SHA256:…", help="The host key that it must have.")
+@click.option("--inbox", metavar="DIR", help="A files peer's folder that we write into.")
+@click.option("--outbox", metavar="DIR", help="A files peer's folder that we take from.")
+@click.option("--acks/--no-acks", default=None, help="Write acks into its inbox too.")
+@click.option("--mode", metavar="OCTAL", help="Of the files we write, such as 0640.")
+@click.option("--poll", "poll_s", type=float, metavar="S", help="Look into its folders each S seconds.")
+@click.option("--kit", is_flag=True, help="Copy spool-lite there, into the home of an sftp:// peer.")
 @click.option("--yes", is_flag=True, help="Ask nothing; an unknown host key still needs --fingerprint.")
 def peer_add(call: Call, name: str, url: str, **options: Any) -> None:
     """Add a host that this one dials, and check it.
 
     URL is ssh://user@host:port (an alias of ~/.ssh/config will do), or exec:COMMAND
-    for anything that gives a pipe to `spool serve`. A host key that is not in
-    known_hosts is shown and asked about, or compared with --fingerprint. The same
-    again changes nothing.
+    for anything that gives a pipe to `spool serve`. A host that has only sshd and
+    scripts is sftp://user@host: its folders are ~/claude-inbox and ~/claude-outbox
+    unless --inbox and --outbox say otherwise. Two folders on this host are dir:.
+    Folders that are missing are made, after a question or with --yes. A host key that
+    is not in known_hosts is shown and asked about, or compared with --fingerprint. The
+    same again changes nothing.
 
     \b
     Examples:
       spool peer add cloud ssh://user@host --agents "claude-cloud*"
       spool peer add cloud ssh://host --fingerprint SHA256:nThbg6kX...
       spool peer add box "exec:docker exec -i box spool serve --peer laptop"
+      spool peer add shared sftp://user@host --agents "build-*"
+      spool peer add scripts dir: --inbox ~/in --outbox ~/out --agents "shell-*"
     """
     from spool.cli import adding
+    from spool.cli.given import Given
 
-    adding.add(call, name, url, adding.Given(**options))
+    adding.add(call, name, url, Given(**options))
 
 
 @peer.command("authorize")
@@ -229,6 +241,24 @@ def peer_remove(call: Call, name: str, authorized_keys: str | None, yes: bool) -
     buried = spool.forget_peer(name)
     view = {"name": name, "authorized_keys_changed": line_gone, "dead": buried}
     call.tell(view, f"{name} is removed" + (f"; {len(buried)} messages for it are dead" if buried else ""))
+
+
+@peer.command("kit")
+@common
+@click.option("--print", is_flag=True, expose_value=False, help="Print it: what it does in any case.")
+def peer_kit(call: Call) -> None:
+    """Print spool-lite, a script for a host where no spool can run.
+
+    There it needs sh, and coreutils or busybox; docs/kit.md says how it is used.
+
+    \b
+    Examples:
+      spool peer kit | ssh host 'cat > spool-lite; chmod +x spool-lite'
+      spool peer kit --json
+    """
+    from spool.cli import kit
+
+    kit.show(call)
 
 
 def _refuse_waiting(spool: Spool, name: str, yes: bool) -> None:

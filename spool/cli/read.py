@@ -77,7 +77,7 @@ def print_rows(
     lying: list[Incoming] = []
     count = size = 0
     for row in rows:
-        text = json_of(row) if call.json else text_of(row, state=False)
+        text = json_of(row, call.home) if call.json else text_of(row, call.home, state=False)
         size += len(text)
         if count and max_bytes is not None and size > max_bytes:
             break
@@ -126,7 +126,7 @@ def show(call: Call, id: str) -> None:
     spool = call.spool()
     sent, received = spool.find(id)
     row = _nearer(spool, sent, received)
-    Tap().pour(json_of(row) if call.json else text_of(row))
+    Tap().pour(json_of(row, call.home) if call.json else text_of(row, call.home))
 
 
 def _nearer(spool: Spool, sent: Outgoing | None, received: Incoming | None) -> Incoming | Outgoing:

@@ -34,7 +34,8 @@ COMMANDS: Final = {
     "log": "logs",
     "dead": "dead",
     "quarantine": "dead",
-    "archive": "dead",
+    "search": "search",
+    "archive": "archive",
     "up": "running",
     "down": "running",
     "restart": "running",
@@ -67,6 +68,9 @@ GUESSES: Final = {
     "run": "up",
     "stop": "down",
     "history": "trace",
+    "find": "search",
+    "grep": "search",
+    "export": "archive export",
     "delete": "cancel",
     "rm": "cancel",
     "requeue": "dead retry",
@@ -99,7 +103,8 @@ Mail
   cancel ID                     take back what is still queued
 Where it stands
   outbox, trace ID              what is on its way; one message's history
-  dead, quarantine, archive     what did not work; what is past
+  search WORDS, archive         what was said, also long ago; what is past
+  dead, quarantine              what did not work
 This host
   init, agent, whoami           make the home; who reads here; who I am
   up, down, restart             the consumer, which carries the mail

@@ -10,7 +10,7 @@ import click
 
 from spool import log, views
 from spool.api import Posted, Spool
-from spool.cli import drafts
+from spool.cli import attaching, drafts
 from spool.cli.common import Call, common
 from spool.cli.kinds import deadline, json_pair, length, pair, priority
 from spool.errors import NotFound, SecretFound
@@ -27,6 +27,7 @@ _OPTIONS: Final = {
     "requires_response": "use --requires-response",
     "timestamp": "spool writes it; a message with its own goes with --message",
     "citation": "spool writes it; a message with its own goes with --message",
+    "attachments": "use --attach",
 }
 
 
@@ -44,6 +45,7 @@ class Content(NamedTuple):
     context: tuple[tuple[str, str], ...]
     context_json: tuple[tuple[str, Any], ...]
     field: tuple[tuple[str, str], ...]
+    attach: tuple[str, ...]
 
     def extra(self) -> dict[str, str]:
         """The sender's own fields.
@@ -97,6 +99,9 @@ _CONTENT: Final = (
         "--context-json", type=json_pair, multiple=True, metavar="K=JSON", help="The same, as JSON."
     ),
     click.option("--field", type=pair, multiple=True, metavar="K=V", help="A field of your own."),
+    click.option(
+        "--attach", multiple=True, metavar="FILE", help="A file that goes with it; its reader gets a path."
+    ),
     click.option("--allow-secrets", is_flag=True, hidden=True),
 )
 
@@ -152,6 +157,7 @@ def send(
       spool send ops@cloud -s "Disk full" --priority P0 --deadline 30m \\
         --context host=web1 --context-json used_percent=98
       spool send builder -s "Ready?" --wait-for answer --timeout 60
+      spool send builder -s "The build log" --attach build.log --attach core.zst
       spool send --message letters.ndjson
     """
     content = _content(options)
@@ -170,7 +176,8 @@ def send(
         more = {"to": to, "id": id, "re": re and _whole_id(spool, re), "thread": thread}
         draft = content.extra() | content.draft() | {k: v for k, v in more.items() if v is not None}
         allowed = _allowed(spool, drafts.texts_of(draft), asked=allow_secrets)
-        posted = spool.post([draft], allow_secrets=bool(allowed))
+        with attaching.bar("copying") as told:
+            posted = spool.post([draft], allow_secrets=bool(allowed), attach=content.attach, told=told)
     _log_allowed(call, spool, allowed)
     _print(call, spool, posted)
     if wait_for is not None:
@@ -199,9 +206,16 @@ def reply(call: Call, answered: str, keep_open: bool, allow_secrets: bool, **opt
         raise click.UsageError("say what you answer: -b TEXT, -b -, or --body-file FILE")
     spool = call.spool()
     allowed = _allowed(spool, drafts.texts_of(extra | draft), asked=allow_secrets)
-    posted = spool.post_reply(
-        answered, keep_open=keep_open, allow_secrets=bool(allowed), extra=extra, **draft
-    )
+    with attaching.bar("copying") as told:
+        posted = spool.post_reply(
+            answered,
+            keep_open=keep_open,
+            allow_secrets=bool(allowed),
+            extra=extra,
+            attach=content.attach,
+            told=told,
+            **draft,
+        )
     _log_allowed(call, spool, allowed)
     _print(call, spool, [posted])
 
@@ -230,7 +244,9 @@ def _wait(call: Call, spool: Spool, posted: list[Posted], what: str, timeout: fl
             answer = spool.wait_for_answer(each.id, timeout=timeout)
             print_rows(call, spool, [answer])
             continue
-        row = spool.wait_for_state(each.id, State(what), timeout=timeout)
+        with attaching.bar("sending", total=sum(file.bytes for file in each.attachments) or 1) as told:
+            meanwhile = attaching.watch(spool, each, told)
+            row = spool.wait_for_state(each.id, State(what), timeout=timeout, meanwhile=meanwhile)
         call.tell({"id": row.id, "state": str(row.state)})
         if not call.json:
             call.warn(f"{row.id} is {row.state}")

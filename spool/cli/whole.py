@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -37,18 +38,19 @@ _TOLD: Final = (("note", "Note"), ("reason", "Reason"))
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def json_of(row: Incoming | Outgoing) -> bytes:
+def json_of(row: Incoming | Outgoing, home: Path) -> bytes:
     """One line of JSON, the message whole under `message`."""
-    return json_line(views.letter(row, now=time.time(), full=True))
+    return json_line(views.letter(row, now=time.time(), full=True, home=home))
 
 
-def text_of(row: Incoming | Outgoing, *, state: bool = True) -> bytes:
+def text_of(row: Incoming | Outgoing, home: Path, *, state: bool = True) -> bytes:
     """What spool vouches for, then what others wrote between lines that they cannot have foreseen.
 
     Args:
+        home: where its files lie.
         state: say how it stands; left out where printing it changes just that.
     """
-    view = views.letter(row, now=time.time())
+    view = views.letter(row, now=time.time(), home=home)
     lines = list(_vouched(view, state))
     lines += _fenced(f"text of {field(row.sender)}", _written(row, view))
     if told := [f"{title}: {field(view[name])}" for name, title in _TOLD if view.get(name)]:
@@ -65,6 +67,9 @@ def _vouched(view: dict[str, Any], state: bool) -> Iterator[str]:
     if state:
         outcome = " (rejected)" if view.get("outcome") == "rejected" else ""
         yield f"State: {view['state']}{outcome}"
+    for n, file in enumerate(view.get("attachments", ()), 1):
+        where = file["path"] or "it is not on this host"
+        yield f"Attachment {n}: {file['bytes']:,} bytes, {field(where)}"
     if view["overdue"]:
         yield "Overdue: an answer was wanted by now"
 
@@ -75,7 +80,11 @@ def _written(row: Incoming | Outgoing, view: dict[str, Any]) -> Iterator[str]:
     for name, title in _WRITTEN:
         if name in view:
             yield f"{title}: {field(_value(view[name]))}"
-    for name in ("context", *(name for name in parts if name not in FIELDS)):
+    for n, file in enumerate(view.get("attachments", ()), 1):
+        yield f"Attachment {n}: {field(file['name'])}"
+    # Where it means something else by that name, it is a field of its own.
+    known = FIELDS if "attachments" in view else [name for name in FIELDS if name != "attachments"]
+    for name in ("context", *(name for name in parts if name not in known)):
         if name in parts:
             yield f"{field(name)}: {field(_value(msgspec.json.decode(parts[name])))}"
     if body := msgspec.json.decode(parts["body"]) if "body" in parts else "":

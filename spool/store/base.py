@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from spool.message import Ack
+from spool.message import Ack, Attachment
 from spool.states import Held, State
+from spool.terms import Term
+
+Side = Literal["outbox", "inbox"]
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +91,11 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     archived: bool = False
 
 
+def written_at(row: Outgoing | Incoming) -> float:
+    """When a message was queued here, or came."""
+    return row.queued_at if isinstance(row, Outgoing) else row.received_at
+
+
 class NewOutgoing(NamedTuple):
     """What the outbox needs to know of a message it takes."""
 
@@ -130,7 +138,8 @@ class NewIncoming(NamedTuple):
 
 
 class Parcel(NamedTuple):
-    """A message leased for one try; `lease` must come back with the outcome."""
+    """A message leased for one try; `lease` must come back with the outcome. `attached` says that
+    the next hop has its files."""
 
     seq: int
     lease: int
@@ -149,6 +158,17 @@ class Parcel(NamedTuple):
     raw: bytes
     digest: bytes
     state: str
+    attached: bool = False
+
+
+class Shipment(NamedTuple):
+    """A file that an outgoing message needs at its next hop; `got` is how much of it is there so far,
+    as far as this host wrote it down."""
+
+    sha256: str
+    bytes: int
+    there: bool
+    got: int
 
 
 class LeasedAck(NamedTuple):
@@ -192,6 +212,44 @@ class Quarantined(NamedTuple):
     raw: bytes
 
 
+class Unproven(NamedTuple):
+    """A message that was published for a peer, and of which nothing is known since."""
+
+    seq: int
+    id: str
+    sender: str
+    sent_at: float
+    expires_at: float
+
+
+class KeptFile(NamedTuple):
+    """A file of a files peer that was taken and could not be removed; `digest` is its SHA-256."""
+
+    name: str
+    size: int
+    mtime: float
+    digest: bytes
+    at: float
+
+
+class Asked(NamedTuple):
+    """What somebody asks for; None, and no terms, fit everything. Times are when a message was queued
+    here or came; `since` is within, `until` is not. A recipient may be named with its host or without."""
+
+    terms: tuple[Term, ...] = ()
+    sender: str | None = None
+    recipient: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+class Moved(NamedTuple):
+    """How many rows went to the archive, and how many ended and stay, since their answer is not here."""
+
+    rows: int
+    kept: int
+
+
 class PeerRow(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a peer between processes; times in seconds since the epoch."""
 
@@ -233,7 +291,8 @@ class OutboxRows(Protocol):
 
         Empty where the generation has moved on. A lease that ran out, one of another generation (its
         link is gone or goes), or one further ahead than an hour (a clock that jumped) is free. What
-        is due in more than an hour is due: nothing waits so long but for a clock that jumped.
+        is due in more than an hour is due: nothing waits so long but for a clock that jumped. A
+        message with a file that the peer does not have yet is passed over.
         """
 
     def release(self, parcels: Iterable[Parcel]) -> None:
@@ -255,6 +314,9 @@ class OutboxRows(Protocol):
     def defer(self, parcel: Parcel, *, due: float, reason: str) -> bool:
         """Offer it again at `due`, behind its class; False where the lease was lost."""
 
+    def hold(self, seq: int, *, due: float, reason: str) -> bool:
+        """Offer one that nobody has leased again at `due`, and count an attempt; False where it moved on."""
+
     def bury(self, seq: int, *, now: float, reason: str, lease: int | None = None) -> bool:
         """Make it dead; False where it has moved on or the lease was lost."""
 
@@ -269,6 +331,13 @@ class OutboxRows(Protocol):
 
     def offer_again(self, seqs: Iterable[int], *, now: float) -> None:
         """Make rows due although their state says sent: the next hop does not have them."""
+
+    def unproven(self, peer: str, *, after: int, limit: int) -> list[Unproven]:
+        """Rows of a peer that stand at sent, by their sequence, from behind `after`."""
+
+    def asked(self, sender: str, recipient: str, subject: str) -> str | None:
+        """The id of the newest of the latest messages from one agent to another with this subject;
+        one without an answer before one that has."""
 
     def exact(self, id: str, sender: str) -> Outgoing | None:
         """The live or archived row of this key."""
@@ -404,6 +473,75 @@ class PeerRows(Protocol):
         """Remove a peer's row."""
 
 
+class KeptFiles(Protocol):
+    """Files of files peers that were taken and could not be removed."""
+
+    def put(self, peer: str, file: KeptFile) -> None:
+        """Remember a file; it stands in the place of another of its name."""
+
+    def of(self, peer: str) -> list[KeptFile]:
+        """Those of a peer, by name."""
+
+    def drop(self, peer: str, names: Iterable[str]) -> None:
+        """Forget files; those that are not there are none."""
+
+
+class AttachmentRows(Protocol):
+    """Which messages need which files, and what of them lies in the home, by name: a SHA-256 for a
+    file that is whole, any other name for one on its way, which counts with its whole size."""
+
+    def attach(self, seq: int, peer: str, files: Iterable[Attachment]) -> None:
+        """A row of the outbox may be leased only once its peer has these."""
+
+    def enclose(self, seq: int, files: Iterable[Attachment]) -> None:
+        """A row of the inbox brought these."""
+
+    def attached(self, seq: int) -> list[Shipment]:
+        """What a row of the outbox needs at its peer."""
+
+    def due(self, peer: str, *, now: float, limit: int) -> list[Shipment]:
+        """Files that messages wait for which are due and not expired, for the most urgent one first."""
+
+    def waiting(self, peer: str, sha256: str) -> list[Outgoing]:
+        """The rows still to be carried that wait for this file to be at their peer."""
+
+    def arrived(self, peer: str, sha256: str) -> None:
+        """The peer has this file whole."""
+
+    def got(self, peer: str, sha256: str, size: int) -> None:
+        """The peer has so much of it."""
+
+    def damaged(self, peer: str, sha256: str) -> int:
+        """It arrived there and was not what it should be; how often that was so."""
+
+    def lost(self, seqs: Iterable[int]) -> None:
+        """The next hop of these rows may not have their files after all."""
+
+    def used(self, peer: str | None = None) -> int:
+        """Bytes that all files have or will have, or those that one peer brought."""
+
+    def reserved(self, name: str) -> int | None:
+        """Bytes that a file has or will have; None where there is none of this name."""
+
+    def reserve(self, name: str, *, peer: str, size: int, now: float) -> None:
+        """Count a file, or count it anew."""
+
+    def wanted(self, name: str, *, now: float) -> None:
+        """A file is in use now; nothing where there is none."""
+
+    def free(self, name: str) -> None:
+        """Count a file no more; nothing where there is none."""
+
+    def names(self) -> set[str]:
+        """The names of all files."""
+
+    def unneeded(self, *, whole_before: float, part_before: float, limit: int) -> list[str]:
+        """Files that no message on its way and none of the inbox needs, last wanted that long ago."""
+
+    def forget(self) -> None:
+        """Drop what stands here of messages that are not live any more."""
+
+
 class Sweepings(Protocol):
     """What the sweep and the archive look for."""
 
@@ -426,17 +564,30 @@ class Sweepings(Protocol):
     def silent(self, peer: str, *, before: float, now: float, limit: int) -> list[Outgoing]:
         """Rows that stand at sent since `before`; marks them as asked for at `now`."""
 
-    def archive(self, *, before: float, stale_before: float, limit: int) -> int:
-        """Move what ended before `before` to the archive; the number of rows moved.
+    def archive(self, *, before: float, stale_before: float, limit: int) -> Moved:
+        """Move what ended by `before` to the archive, about `limit` rows, and make it searchable.
 
-        Received or read with no end by `stale_before` counts as ended there.
+        Received or read with no end by `stale_before` counts as ended there. What asked for an answer
+        and has none stays until it comes, unless it is dead or rejected; a host that only relays it
+        cannot know, and moves it.
         """
 
     def forget_seen(self, *, before: float, limit: int) -> int:
         """Remove dedup records older than `before`; the number removed."""
 
-    def archived(self, *, limit: int) -> list[Outgoing | Incoming]:
-        """The newest archived rows."""
+
+class History(Protocol):
+    """What was said here, by either side. The order is that in which messages were queued or came;
+    where a clock was set back, what is asked for by time may miss those around the jump."""
+
+    def search(self, asked: Asked, *, limit: int) -> list[Outgoing | Incoming]:
+        """The newest rows that fit, live and archived; one from and to agents here has two."""
+
+    def archived(self, asked: Asked, *, limit: int) -> list[Outgoing | Incoming]:
+        """The newest archived rows that fit."""
+
+    def page(self, side: Side, asked: Asked, *, after: int, limit: int) -> list[Outgoing | Incoming]:
+        """Archived rows of a side whose `seq` is above `after`, the oldest first. Words do not count."""
 
 
 class Ledger(Protocol):
@@ -454,8 +605,9 @@ class Ledger(Protocol):
     def events(self, id: str, sender: str) -> list[Event]:
         """A message's events in the order they were added."""
 
-    def quarantine(self, *, at: float, peer: str | None, name: str | None, reason: str, raw: bytes) -> None:
-        """Keep the bytes; the same bytes for the same reason from the same peer once."""
+    def quarantine(self, *, at: float, peer: str | None, name: str | None, reason: str, raw: bytes) -> bool:
+        """Keep the bytes, the same for the same reason from the same peer once; False where so much of
+        this peer is kept already that these are not."""
 
     def quarantined(self, n: int | None = None) -> list[Quarantined]:
         """All of the quarantine, oldest first, or one of it."""
@@ -494,7 +646,13 @@ class Tx(Protocol):
     @property
     def peers(self) -> PeerRows: ...
     @property
+    def kept_files(self) -> KeptFiles: ...
+    @property
+    def attachments(self) -> AttachmentRows: ...
+    @property
     def sweepings(self) -> Sweepings: ...
+    @property
+    def history(self) -> History: ...
     @property
     def ledger(self) -> Ledger: ...
 

@@ -24,6 +24,9 @@ from spool.errors import (
     StoreOlder,
     UnsafeHome,
 )
+from spool.store.sqlite_attachments import SqliteAttachments
+from spool.store.sqlite_files import SqliteKeptFiles
+from spool.store.sqlite_history import SqliteHistory
 from spool.store.sqlite_inbox import SqliteInbox
 from spool.store.sqlite_ledger import SqliteLedger
 from spool.store.sqlite_outbox import SqliteAcks, SqliteOutbox
@@ -47,7 +50,10 @@ class SqliteTx:
         self.inbox = SqliteInbox(connection)
         self.acks = SqliteAcks(connection)
         self.peers = SqlitePeers(connection)
+        self.kept_files = SqliteKeptFiles(connection)
+        self.attachments = SqliteAttachments(connection)
         self.sweepings = SqliteSweepings(connection)
+        self.history = SqliteHistory(connection)
         self.ledger = SqliteLedger(connection)
 
 

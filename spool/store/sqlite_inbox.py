@@ -76,7 +76,9 @@ class SqliteInbox:
         return self._db.changes() > 0
 
     def answered(self, id: str, agent: str) -> None:
-        self._db.execute("UPDATE inbox SET answered = 1, overdue = 0 WHERE id = ? AND agent = ?", (id, agent))
+        self._db.execute(
+            "UPDATE inbox SET answered = 1, overdue = 0, kept = 0 WHERE id = ? AND agent = ?", (id, agent)
+        )
 
     def exact(self, id: str, sender: str) -> Incoming | None:
         found = self._rows("WHERE id = ? AND sender = ?", (id, sender))

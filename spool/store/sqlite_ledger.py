@@ -58,13 +58,21 @@ class SqliteLedger:
         ).fetchall()
         return [Event(*row) for row in rows]
 
-    def quarantine(self, *, at: float, peer: str | None, name: str | None, reason: str, raw: bytes) -> None:
+    def quarantine(self, *, at: float, peer: str | None, name: str | None, reason: str, raw: bytes) -> bool:
+        digest = hashlib.sha256(raw).digest()
         self._db.execute(
             "INSERT INTO quarantine (at, peer, name, reason, digest, raw) SELECT ?1, ?2, ?3, ?4, ?5, ?6"
             " WHERE ?2 IS NULL OR (SELECT count(*) FROM quarantine WHERE ifnull(peer, '') = ?2) < ?7"
             " ON CONFLICT DO NOTHING",
-            (at, peer, name, reason, hashlib.sha256(raw).digest(), raw, QUARANTINE_ROWS),
+            (at, peer, name, reason, digest, raw, QUARANTINE_ROWS),
         )
+        if self._db.changes() > 0:
+            return True
+        found = self._db.execute(
+            "SELECT 1 FROM quarantine WHERE ifnull(peer, '') = ifnull(?, '') AND digest = ? AND reason = ?",
+            (peer, digest, reason),
+        )
+        return found.fetchone() is not None
 
     def quarantined(self, n: int | None = None) -> list[Quarantined]:
         rows = self._db.execute(

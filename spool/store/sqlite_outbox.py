@@ -11,7 +11,7 @@ import msgspec
 from spool import states
 from spool.message import Ack
 from spool.states import State
-from spool.store.base import Exists, LeasedAck, NewOutgoing, Outgoing, Parcel
+from spool.store.base import Exists, LeasedAck, NewOutgoing, Outgoing, Parcel, Unproven
 from spool.store.sqlite_rows import Db
 
 COLUMNS: Final = Outgoing.__struct_fields__[:-1]
@@ -37,10 +37,13 @@ WHERE seq IN (
     SELECT seq FROM outbox INDEXED BY outbox_due
     WHERE peer = ?3 AND due IS NOT NULL AND (due <= ?4 OR due > ?4 + 3600) AND expires_at > ?4
       AND (lease_until <= ?4 OR lease_until > ?4 + 3600 OR lease >> 32 <> ?6)
+      AND NOT EXISTS (SELECT 1 FROM attached INDEXED BY attached_missing
+                      WHERE attached.outbox = outbox.seq AND there = 0)
     ORDER BY class, place LIMIT ?5)
   AND (SELECT generation FROM peers WHERE name = ?3) = ?6
 RETURNING class, place, seq, lease, id, sender, recipient, origin, type, priority, attempts, queued_at,
-    expires_at, hops, re, filled, raw, digest, state"""
+    expires_at, hops, re, filled, raw, digest, state,
+    EXISTS (SELECT 1 FROM attached WHERE attached.outbox = outbox.seq)"""
 
 # `ended_at` is set where nothing more can come; the archive counts from there.
 _ADVANCE: Final = """
@@ -75,6 +78,14 @@ WHERE seq = ?1 AND id = ?4"""
 
 # It was offered again, and the next hop has it.
 _AGAIN: Final = "UPDATE outbox SET due = NULL, lease_until = 0 WHERE seq = ? AND id = ? AND state = 'sent'"
+
+# Without an index of its own, which every message would pay for: only so many of the latest are looked at.
+ASKED_LATELY: Final = 5000
+_ASKED: Final = """
+SELECT id FROM outbox WHERE seq > (SELECT ifnull(max(seq), 0) - ?4 FROM outbox) AND sender = ?1
+  AND (recipient = ?2 OR substr(recipient, 1, length(?2) + 1) = ?2 || '@')
+  AND json_extract(CAST(raw AS TEXT), '$.subject') = ?3
+ORDER BY answered, seq DESC LIMIT 1"""
 
 
 class SqliteOutbox:
@@ -135,6 +146,14 @@ class SqliteOutbox:
         )
         return self._db.changes() > 0
 
+    def hold(self, seq: int, *, due: float, reason: str) -> bool:
+        self._db.execute(
+            "UPDATE outbox SET due = ?, reason = ?, attempts = attempts + 1"
+            " WHERE seq = ? AND due IS NOT NULL",
+            (due, reason, seq),
+        )
+        return self._db.changes() > 0
+
     def bury(self, seq: int, *, now: float, reason: str, lease: int | None = None) -> bool:
         self._db.execute(
             "UPDATE outbox SET state = 'dead', due = NULL, lease_until = 0, dead_at = ?1, ended_at = ?1,"
@@ -168,6 +187,18 @@ class SqliteOutbox:
             "UPDATE outbox SET due = ?, lease_until = 0 WHERE seq = ? AND state IN ('queued', 'sent')",
             [(now, seq) for seq in seqs],
         )
+
+    def unproven(self, peer: str, *, after: int, limit: int) -> list[Unproven]:
+        rows = self._db.execute(
+            "SELECT seq, id, sender, sent_at, expires_at FROM outbox INDEXED BY outbox_open"
+            " WHERE state = 'sent' AND peer = ? AND due IS NULL AND seq > ? ORDER BY seq LIMIT ?",
+            (peer, after, limit),
+        ).fetchall()
+        return [Unproven(*row) for row in rows]
+
+    def asked(self, sender: str, recipient: str, subject: str) -> str | None:
+        row = self._db.execute(_ASKED, (sender, recipient, subject, ASKED_LATELY)).fetchone()
+        return row[0] if row else None
 
     def exact(self, id: str, sender: str) -> Outgoing | None:
         found = self._rows("WHERE id = ? AND sender = ?", (id, sender), archive=True)
@@ -213,7 +244,7 @@ class SqliteOutbox:
 
     def answered(self, id: str, sender: str) -> None:
         self._db.execute(
-            "UPDATE outbox SET answered = 1, overdue = 0 WHERE id = ? AND sender = ?", (id, sender)
+            "UPDATE outbox SET answered = 1, overdue = 0, kept = 0 WHERE id = ? AND sender = ?", (id, sender)
         )
         if self._db.changes() == 0:
             self._db.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 
@@ -14,6 +14,9 @@ class Rows(Protocol):
 
     def fetchall(self) -> list[Any]:
         """All rows that are left."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """One row after the other, each found when it is asked for."""
 
 
 class Db(Protocol):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from spool.store import sqlite_inbox, sqlite_outbox
-from spool.store.base import Incoming, Outgoing
+from spool.store.base import Incoming, Moved, Outgoing
+from spool.store.sqlite_archive import SqliteMoves
 from spool.store.sqlite_rows import Db
 
 # A lease or a due time further ahead was written by a clock that has jumped since.
@@ -23,6 +24,7 @@ class SqliteSweepings:
 
     def __init__(self, connection: Db) -> None:
         self._db = connection
+        self._moves = SqliteMoves(connection)
 
     def expired(self, *, now: float, limit: int) -> list[Outgoing]:
         rows = self._db.execute(
@@ -66,7 +68,9 @@ class SqliteSweepings:
         )
         row = self._db.execute(
             "SELECT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_due WHERE peer = ?1"
-            f"  AND due IS NOT NULL AND (due <= ?2 OR due > ?2 + ?3) AND expires_at > ?2 AND {free})"
+            f"  AND due IS NOT NULL AND (due <= ?2 OR due > ?2 + ?3) AND expires_at > ?2 AND {free}"
+            "  AND NOT EXISTS (SELECT 1 FROM attached INDEXED BY attached_missing"
+            "   WHERE attached.outbox = outbox.seq AND there = 0))"
             f" OR EXISTS (SELECT 1 FROM acks WHERE peer = ?1 AND {free})",
             (peer, now, LONGEST_LEASE_S),
         ).fetchone()
@@ -85,20 +89,8 @@ class SqliteSweepings:
         ).fetchall()
         return [sqlite_outbox.outgoing(row) for row in rows]
 
-    def archive(self, *, before: float, stale_before: float, limit: int) -> int:
-        out = (
-            "SELECT seq FROM outbox WHERE (ended_at IS NOT NULL AND ended_at <= ?1)"
-            " OR (state IN ('received', 'read') AND received_at <= ?2) LIMIT ?3"
-        )
-        inn = "SELECT seq FROM inbox WHERE state IN ('done', 'dead') AND done_at <= ?1 LIMIT ?3"
-        moved = 0
-        for table, which in (("outbox", out), ("inbox", inn)):
-            seqs = [row[0] for row in self._db.execute(which, (before, stale_before, limit)).fetchall()]
-            for seq in seqs:
-                self._db.execute(f"INSERT INTO {table}_archive SELECT * FROM {table} WHERE seq = ?", (seq,))
-                self._db.execute(f"DELETE FROM {table} WHERE seq = ?", (seq,))
-            moved += len(seqs)
-        return moved
+    def archive(self, *, before: float, stale_before: float, limit: int) -> Moved:
+        return self._moves.move(before=before, stale_before=stale_before, limit=limit)
 
     def forget_seen(self, *, before: float, limit: int) -> int:
         self._db.execute(
@@ -106,14 +98,3 @@ class SqliteSweepings:
             (before, limit),
         )
         return self._db.changes()
-
-    def archived(self, *, limit: int) -> list[Outgoing | Incoming]:
-        out = self._db.execute(
-            f"SELECT {_OUT} FROM outbox_archive ORDER BY rowid DESC LIMIT ?", (limit,)
-        ).fetchall()
-        inn = self._db.execute(
-            f"SELECT {_IN} FROM inbox_archive ORDER BY rowid DESC LIMIT ?", (limit,)
-        ).fetchall()
-        rows: list[Outgoing | Incoming] = [sqlite_outbox.outgoing(row, archived=True) for row in out]
-        rows.extend(sqlite_inbox.incoming(row, archived=True) for row in inn)
-        return rows

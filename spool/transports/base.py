@@ -118,6 +118,19 @@ class Failure:
     unknown: bool = False
 
 
+class Witness(Protocol):
+    """Tells whether published files were read, through a second name that stays when the first one goes."""
+
+    def share(self, pairs: Sequence[tuple[str, str]]) -> list[bool | Failure]:
+        """Give files a second name, never over what is there: False where that is taken."""
+
+    def mark(self, paths: Sequence[str]) -> list[Failure | None]:
+        """Make files count as unread from here on."""
+
+    def was_read(self, paths: Sequence[str]) -> list[bool | Failure | None]:
+        """Whether files were read since they were marked; None where there is nothing of that name."""
+
+
 class Files(Protocol):
     """The folders of a files peer, through whatever reaches them. One thread uses it at a time.
 
@@ -175,6 +188,9 @@ class Files(Protocol):
 
     def seal(self, path: str) -> None:
         """Sync one file's bytes, where that can be had. Raises FileTrouble."""
+
+    def witness(self, folder: str) -> Witness | None:
+        """What tells whether files in a folder were read; None where nothing does."""
 
     def boot(self) -> str:
         """What changes when the machine there starts anew; "" where that cannot be told."""

@@ -11,9 +11,12 @@ from spool.store.base import Parcel
 
 VERSION: Final = 1
 MAX_FRAME: Final = 8 * 1024 * 1024
-FEATURES: Final = ("acks", "query", "echo")
+FEATURES: Final = ("acks", "query", "echo", "attachments")
 # As many as may be unanswered; all of a frame is one transaction, and everybody else waits for it.
 MAX_ITEMS: Final = 2048
+MAX_PIECE: Final = 128 * 1024
+# What a line begins with that bytes follow.
+PIECE: Final = b'{"f":"piece",'
 
 _Few = msgspec.Meta(max_length=MAX_ITEMS)
 # What every JSON reader and SQLite have room for.
@@ -38,7 +41,8 @@ class Item(msgspec.Struct, omit_defaults=True):
     """One message: `m` the JSON itself, or `s` the same as a string where it holds line breaks.
 
     `x` names the fields its first spool filled in, `t` is what is left of its lifetime in
-    seconds, `h` the hosts it passed, `q` when it was queued by its sender's clock."""
+    seconds, `h` the hosts it passed, `q` when it was queued by its sender's clock, `a` whether the
+    files it names were brought before it."""
 
     t: float
     m: msgspec.Raw = msgspec.Raw(b"null")
@@ -46,6 +50,7 @@ class Item(msgspec.Struct, omit_defaults=True):
     x: list[str] = []
     h: list[str] = []
     q: float | None = None
+    a: bool = False
 
 
 class Messages(msgspec.Struct, tag_field="f", tag="messages"):
@@ -130,6 +135,32 @@ class Pong(msgspec.Struct, tag_field="f", tag="pong"):
     clock: float
 
 
+class Offer(msgspec.Struct, tag_field="f", tag="offer"):
+    """A file that a message to come needs; answered by a have. Only with the feature attachments."""
+
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    bytes: Count
+
+
+class Have(msgspec.Struct, tag_field="f", tag="have", omit_defaults=True):
+    """So much of an offered file is here, and goes on to come from there; all of it: it is whole,
+    checked and on the disk. `r` is set where it is not taken: `damaged` (it was not what it should
+    be: begin anew), `deferred` or `refused`, with `why`."""
+
+    sha256: str
+    bytes: Count
+    r: str = ""
+    why: str = ""
+
+
+class Piece(msgspec.Struct, tag_field="f", tag="piece"):
+    """Bytes of a file from `at`: exactly `n` of them follow the line feed, as they are."""
+
+    sha256: str
+    at: Count
+    n: Annotated[int, msgspec.Meta(ge=1, le=MAX_PIECE)]
+
+
 class Bye(msgspec.Struct, tag_field="f", tag="bye", omit_defaults=True):
     """The last frame of a side that ends on purpose; `kind` is an error kind, "" for none."""
 
@@ -137,7 +168,7 @@ class Bye(msgspec.Struct, tag_field="f", tag="bye", omit_defaults=True):
     why: str = ""
 
 
-Frame = Hello | Messages | Results | Acks | Query | Answers | Ping | Pong | Bye
+Frame = Hello | Messages | Results | Acks | Query | Answers | Ping | Pong | Offer | Have | Piece | Bye
 
 
 class _Tag(msgspec.Struct):
@@ -150,7 +181,7 @@ _names: Final = msgspec.json.Decoder(list[str])
 _tag: Final = msgspec.json.Decoder(_Tag)
 KNOWN: Final = frozenset(
     str(cls.__struct_config__.tag)
-    for cls in (Hello, Messages, Results, Acks, Query, Answers, Ping, Pong, Bye)
+    for cls in (Hello, Messages, Results, Acks, Query, Answers, Ping, Pong, Offer, Have, Piece, Bye)
 )
 
 
@@ -192,6 +223,7 @@ def item_of(parcel: Parcel, now: float) -> Item:
         x=_names.decode(parcel.filled),
         h=_names.decode(parcel.hops),
         q=parcel.queued_at,
+        a=bool(parcel.attached),
     )
 
 

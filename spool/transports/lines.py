@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from spool.errors import FarDiskFull, LinkError, LinkLost, NoSpoolThere, StoreFull, kinds
 from spool.transports import frames
@@ -15,6 +15,16 @@ NOISE_BYTES: Final = 64 * 1024
 NOISE_TOLD: Final = 400
 RECEIVE_BYTES: Final = 256 * 1024
 GATHER: Final = 512
+
+
+class Bulk(NamedTuple):
+    """The head of a piece of a file, and its bytes."""
+
+    head: frames.Piece
+    data: bytes
+
+
+Line = bytes | Bulk
 
 # Wherever it begins: what a shell prints before it need not end with a line feed.
 _GREETING: Final = re.compile(rb'\{"f":"(?:hello|bye)"')
@@ -53,21 +63,51 @@ class Lines:
             noise += len(line) + 1
             self._noise.feed(line + b"\n")
 
-    def batches(self) -> Iterator[list[bytes]]:
+    def batches(self) -> Iterator[list[Line]]:
         """Whole lines as they come, gathered so that one commit can serve many frames.
 
         Raises:
             LinkLost: the far side ended, or a line has no end.
         """
         while True:
-            *lines, rest = self._rest.split(b"\n")
+            lines, rest, wanted = self._cut(self._rest)
             for start in range(0, len(lines), GATHER):
                 yield lines[start : start + GATHER]
             del lines
-            self._rest = self._whole(rest)
+            self._rest = self._whole(rest, wanted)
 
-    def _whole(self, rest: bytes) -> bytes:
-        """What ends with at least one line feed; each byte is looked at once, however they come."""
+    def _cut(self, got: bytes) -> tuple[list[Line], bytes, int]:
+        """Whole lines, what is left, and how long that must be to be one; 0: until a line feed."""
+        if frames.PIECE not in got:
+            *lines, rest = got.split(b"\n")
+            return list(lines), rest, 0
+        found: list[Line] = []
+        start = 0
+        while (end := got.find(b"\n", start)) >= 0:
+            line = got[start:end]
+            if line.startswith(frames.PIECE):
+                piece = self._piece(line)
+                after = end + 1 + piece.n
+                if len(got) < after:
+                    return found, got[start:], after - start
+                found.append(Bulk(piece, got[end + 1 : after]))
+                start = after
+            else:
+                found.append(line)
+                start = end + 1
+        return found, got[start:], 0
+
+    def _piece(self, line: bytes) -> frames.Piece:
+        # It must be read before anything behind it: what it says of its length is checked there.
+        match self.decode(line):
+            case frames.Piece() as piece:
+                return piece
+            case _:
+                raise LinkLost(f"{self._peer}: a piece that is none: {line[:80]!r}")
+
+    def _whole(self, rest: bytes, wanted: int) -> bytes:
+        """What ends with at least one line feed, or has the length that is wanted; each byte is
+        looked at once, however they come."""
         # In one piece that grows, not in a list: a far side may send single bytes.
         got = bytearray(rest)
         while True:
@@ -76,7 +116,10 @@ class Lines:
             if not piece:
                 words = self._pipe.last_words()
                 raise LinkLost(f"{self._peer}: the far side ended" + (f": {words}" if words else ""))
-            if b"\n" in piece:
+            if wanted:
+                if len(got) >= wanted:
+                    return bytes(got)
+            elif b"\n" in piece:
                 return bytes(got)
             if len(got) > frames.MAX_FRAME:
                 raise LinkLost(f"{self._peer}: a frame over {frames.MAX_FRAME:,} bytes")

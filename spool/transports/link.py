@@ -15,7 +15,9 @@ from spool.inbox import Arrival
 from spool.store.base import Parcel
 from spool.transports import frames
 from spool.transports.base import Outcome, Pipe
-from spool.transports.lines import Lines, from_bye
+from spool.transports.lines import Bulk, Line, Lines, from_bye
+from spool.transports.pieces_in import PiecesIn
+from spool.transports.pieces_out import PiecesOut
 from spool.transports.window import Window, result_of
 
 HELLO_S: Final = 20.0
@@ -42,9 +44,12 @@ class Link:
         self._dialled = dialled
         self._lines = Lines(pipe, gate.peer_name, self._heard)
         self._window = Window()
+        self._files_out = PiecesOut(gate)
+        self._files_in = PiecesIn(gate, self._send, self._guard)
         self._control: deque[bytes] = deque()
         self._unread = 0
         self._look = True
+        self._looked_at = self._offered_at = 0.0
         self._wake = threading.Condition()
         self._ended = threading.Event()
         self._error: LinkError | None = None
@@ -59,9 +64,10 @@ class Link:
             self._wake.notify_all()
 
     def quiet_for(self) -> float:
-        """Seconds since a message or an ack last moved; 0 while one is on its way."""
+        """Seconds since a message, an ack or a file last moved; 0 while one is on its way."""
         with self._wake:
-            if not self._window.is_empty or self._control or self._look:
+            files = self._files_out.is_busy or self._files_in.is_sealing
+            if not self._window.is_empty or files or self._control or self._look:
                 return 0.0
             return self._gate.monotonic() - self._moved_at
 
@@ -98,6 +104,7 @@ class Link:
             self.end(LinkLost(f"the store here failed: {exc.message}", hint=exc.hint))
         finally:
             self.end()
+            self._files_in.end()
             for thread in threads:
                 thread.join(5.0)
             self._give_back()
@@ -140,10 +147,14 @@ class Link:
     def _heard(self) -> None:
         self._heard_at = self._gate.monotonic()
 
-    def _take(self, lines: Sequence[bytes]) -> None:
+    def _take(self, lines: Sequence[Line]) -> None:
         messages: list[frames.Messages] = []
         results: list[frames.Results] = []
         for line in lines:
+            if isinstance(line, Bulk):
+                self._moved_at = self._gate.monotonic()
+                self._files_in.take(line)
+                continue
             frame = self._lines.decode(line)
             if not isinstance(frame, frames.Messages) and messages:
                 self._accept(messages)
@@ -181,12 +192,20 @@ class Link:
                     self._gate.told_counts(unread=unread, queued=queued)
             case frames.Pong(n=n, clock=clock):
                 self._measure(n, clock)
+            case frames.Offer():
+                self._files_in.take(frame)
+            case frames.Have():
+                if self._files_out.told(frame):
+                    self.poke()
+                else:
+                    with self._wake:
+                        self._wake.notify_all()
             case frames.Bye(kind=kind, why=why):
                 raise from_bye(kind, why, self._gate.peer_name)
 
     def _accept(self, batch: Sequence[frames.Messages]) -> None:
         arrivals = [
-            Arrival(frames.raw_of(item), item.x, item.t, item.h, item.q)
+            Arrival(frames.raw_of(item), item.x, item.t, item.h, item.q, attached=item.a)
             for frame in batch
             for item in frame.items
         ]
@@ -227,23 +246,34 @@ class Link:
 
     def _next(self) -> bytes | None:
         with self._wake:
-            if not self._control and not self._look:
+            if not self._control and not self._look and not self._files_out.may_send():
                 self._wake.wait(LOOK_S)
-                if not self._control:
-                    self._look = True
+            if self._gate.monotonic() - self._looked_at >= LOOK_S:
+                self._look = True
             if self._control:
                 # A part at a time: what is handed to the pipe is no longer counted.
                 few = [self._control.popleft() for _ in range(min(FEW, len(self._control)))]
                 frames_now = b"".join(few)
                 self._unread -= len(frames_now)
                 return frames_now
-            self._look = False
+            look, self._look = self._look, False
             room = self._window.room()
-        if room > 0 and (packed := self._load(room)):
+        if look and (packed := self._looked(room)):
             return packed
+        if (piece := self._files_out.next()) is not None:
+            return piece
         if self._gate.monotonic() - self._sent_at >= PING_S:
             self._ping(echo=False)
         return None
+
+    def _looked(self, room: int) -> bytes:
+        """Mail, and the offers of files, for which mail does not wait: seldom where there is any."""
+        now = self._looked_at = self._gate.monotonic()
+        packed = self._load(room) if room > 0 else b""
+        if packed and now - self._offered_at < LOOK_S:
+            return packed
+        self._offered_at = now
+        return packed + b"".join(map(frames.encode, self._files_out.look()))
 
     def _load(self, room: int) -> bytes:
         load = self._gate.load(room)

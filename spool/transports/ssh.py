@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,7 @@ import paramiko
 
 from spool.config import Peer, parse_ssh
 from spool.errors import LinkLost
-from spool.transports import ssh_identity, ssh_keys, ssh_settings
+from spool.transports import ssh_keys, ssh_login, ssh_settings
 from spool.transports.base import Pipe
 from spool.transports.lastwords import LastWords
 from spool.transports.ssh_connection import Connection, travel
@@ -43,12 +42,9 @@ def dial(peer: Peer, home: Path, *, as_name: str, ssh_config: Path | None = None
         LinkError: of the kind that says which step failed.
         BadConfig: ssh's or spool's config asks for what cannot be done.
     """
-    *jumps, last = ssh_settings.route(parse_ssh(peer.url), config=ssh_config)
-    pinned = ssh_keys.pinned_key(peer)
-    with _closed_if_failed(Connection(peer.connect_timeout_s)) as connection:
-        travel(jumps, peer, connection, home)
-        connection.reach(last, pinned)
-        _login(connection, last, peer, home, as_name)
+    hint = f'on that host: `spool peer authorize {as_name} KEY-FILE`; or here: identity = "user"'
+    connection, last = ssh_login.arrive(peer, home, hint=hint, ssh_config=ssh_config)
+    with ssh_login.closed_if_failed(connection):
         channel = connection.run(last, peer.remote_command or remote_command(as_name))
         return SshPipe(connection, channel, last.where)
 
@@ -151,22 +147,3 @@ class SshPipe:
         with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
             while piece := self._channel.recv_stderr(READ_BYTES):
                 self._words.feed(piece)
-
-
-def _login(connection: Connection, hop: ssh_settings.Hop, peer: Peer, home: Path, as_name: str) -> None:
-    if peer.identity == "spool":
-        # One key, one attempt: a host that bans for failed logins must not ban us.
-        hint = f'on that host: `spool peer authorize {as_name} KEY-FILE`; or here: identity = "user"'
-        connection.login(hop, ssh_identity.spool_key(home), hint=hint)
-        return
-    with ssh_identity.user_keys(hop, timeout_s=peer.connect_timeout_s) as offer:
-        connection.login(hop, offer, hint=f"`ssh {hop.host}` must work without a password")
-
-
-@contextlib.contextmanager
-def _closed_if_failed(connection: Connection) -> Iterator[Connection]:
-    try:
-        yield connection
-    except BaseException:
-        connection.close()
-        raise

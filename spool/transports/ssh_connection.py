@@ -91,17 +91,44 @@ class Connection:
         notes = [f"{len(offer.keys)} key{'s' * (len(offer.keys) != 1)} offered", *offer.notes]
         raise AuthRefused(f"{hop.where}: the login as {hop.user} was refused ({'; '.join(notes)})", hint=hint)
 
-    def run(self, hop: Hop, command: str) -> paramiko.Channel:
+    def run(
+        self,
+        hop: Hop,
+        command: str,
+        *,
+        what: str = "starting the far spool",
+        error: type[LinkError] = NoSpoolThere,
+    ) -> paramiko.Channel:
         """Start a command on the host logged in to last; no pty, nothing forwarded.
 
         Raises:
-            NoSpoolThere: the host refuses to run commands.
+            LinkError: of the kind `error`: the host refuses to run commands.
             TimedOut: no answer to that.
         """
-        with self._step(hop, "starting the far spool", NoSpoolThere):
+        with self._step(hop, what, error):
             channel = self._transports[-1].open_session()
             channel.exec_command(command)
         return channel
+
+    def subsystem(self, hop: Hop, name: str) -> paramiko.Channel | None:
+        """Start a subsystem on the host logged in to last; None where the host refuses it.
+
+        Raises:
+            Unreachable, TimedOut: the connection broke meanwhile, or it takes no more sessions.
+        """
+        with self._step(hop, f"starting {name}"):
+            channel = self._transports[-1].open_session()
+            try:
+                channel.invoke_subsystem(name)
+            except paramiko.SSHException:
+                if not self.is_up():
+                    raise
+                return None
+        return channel
+
+    def transport(self) -> paramiko.Transport:
+        """paramiko's own, of the host logged in to last."""
+        return self._transports[-1]
 
     def is_up(self) -> bool:
         """Whether the connection still stands; waits a moment for a thread that is about to end."""
@@ -110,7 +137,7 @@ class Connection:
 
     def close(self) -> None:
         """End it, leaving no thread behind. May be called twice; never raises."""
-        self._break()
+        self.cut()
         for transport in reversed(self._transports):
             with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
                 transport.close()
@@ -163,7 +190,7 @@ class Connection:
 
         def expire() -> None:
             late.set()
-            self._break()
+            self.cut()
 
         timer = threading.Timer(self._step_s, expire)
         timer.daemon = True
@@ -181,7 +208,8 @@ class Connection:
         if late.is_set():
             raise too_late
 
-    def _break(self) -> None:
+    def cut(self) -> None:
+        """End every wait at once, from any thread; `close` is still to be called."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)

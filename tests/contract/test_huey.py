@@ -108,7 +108,7 @@ def test_every_task_is_json_in_the_queue(huey: Made, place: Path) -> None:
     connection = apsw.Connection(str(place / sqlite.FILE))
     names = [json.loads(data)[1] for (data,) in connection.execute("SELECT data FROM task")]
     connection.close()
-    assert sorted(names) == [f"workers.tasks.{name}" for name in ("alive", "archive", "push", "sweep")]
+    assert sorted(names) == [f"workers.tasks.{name}" for name in ("alive", "archive", "pull", "push", "sweep")]
 
 
 class Trap:
@@ -135,7 +135,7 @@ def test_a_pickle_in_the_queue_is_not_opened(huey: Made, tmp_path: Path) -> None
 def test_an_unknown_task_is_an_error_and_gone(huey: Made) -> None:
     """Of a newer spool, say; it only pointed at work."""
     app, _ = huey
-    app.storage.enqueue(push_task("far").replace(b"tasks.push", b"tasks.pull"))
+    app.storage.enqueue(push_task("far").replace(b"tasks.push", b"tasks.hurl"))
 
     with pytest.raises(HueyException, match="not found"):
         app.dequeue()
@@ -161,7 +161,7 @@ def test_a_periodic_task_that_waits_is_not_queued_twice(huey: Made) -> None:
     for _ in range(3):
         scheduler.enqueue_periodic_tasks(dt.datetime.now(dt.UTC))
 
-    assert app.storage.queue_size() == 3
+    assert app.storage.queue_size() == 4
 
 
 def test_what_is_due_by_the_second() -> None:

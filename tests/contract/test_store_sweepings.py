@@ -22,7 +22,7 @@ def expired(store: Store, now: float, limit: int = 9) -> list[str]:
 
 def archive(store: Store, **more: Any) -> int:
     with store.write(sync=False) as tx:
-        return tx.sweepings.archive(**{"before": 100.0, "stale_before": 0.0, "limit": 100, **more})
+        return tx.sweepings.archive(**{"before": 100.0, "stale_before": 0.0, "limit": 100, **more}).rows
 
 
 def done_in(store: Store, *ids: str, at: float = 20.0) -> None:
@@ -205,6 +205,8 @@ def test_nothing_changes_on_the_way_to_the_archive(store: Store) -> None:
     """Every column, the bytes above all."""
     (seq,) = put(store, "m1", raw=b'{"b" : 1.0}', hops='["a"]', deadline_at=4.0, re="m0")
     advance(store, seq, State.DONE)
+    with store.write(sync=False) as tx:
+        tx.outbox.answered("m1", "me")
     before = row(store)
     archive(store)
 
@@ -229,22 +231,3 @@ def test_what_never_ends_is_archived_when_nothing_more_can_come(store: Store, st
 
     assert archive(store, before=9e9, stale_before=19.0) == 0
     assert archive(store, before=9e9, stale_before=20.0) == 1
-
-
-def test_the_newest_of_the_archive(store: Store) -> None:
-    """So many of each side."""
-    for id in "abc":
-        done_in(store, id)
-        (seq,) = put(store, id)
-        advance(store, seq, State.DONE, id=id)
-        archive(store)
-
-    with store.read() as tx:
-        found = tx.sweepings.archived(limit=2)
-    assert [(type(each).__name__, each.id) for each in found] == [
-        ("Outgoing", "c"),
-        ("Outgoing", "b"),
-        ("Incoming", "c"),
-        ("Incoming", "b"),
-    ]
-    assert all(each.archived for each in found)

@@ -109,7 +109,7 @@ def test_a_peer_that_does_not_answer_is_added_with_a_warning(tmp_path: Path) -> 
     ("name", "url", "says"),
     [
         ("cloud", "ftp://host", "knows no ftp: peers"),
-        ("cloud", "dir:", "knows no dir: peers"),
+        ("cloud", "gopher://x", "knows no gopher: peers"),
         ("no name", "exec:true", "is not a name"),
         ("cloud", "ssh://", "ssh://user@host"),
     ],

@@ -13,13 +13,13 @@ ROOT = Path(__file__).parents[2]
 
 # docs/internals.md draws this. A module may import from its own floor or a lower one.
 FLOORS = {
-    1: "message states config retry errors log strictjson secret_rules clock version",
+    1: "message states config retry errors log strictjson secret_rules clock version foreign terms excerpt",
     2: "store.base transports.base",
     3: (
-        "outbox inbox router carrier gate sweep doorbell presence settings home config_edit authorized"
-        " store transports"
+        "outbox inbox attachments freight router carrier gate sweep doorbell presence settings home config_edit authorized files_gate"
+        " kit store transports"
     ),
-    4: "api desk looking sending reading waiting mending delivery running views demo __init__",
+    4: "api desk looking sending reading waiting mending delivery running views history history_views demo __init__",
     5: "cli",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -1,0 +1,402 @@
+"""The home's folder of attachments: files by their SHA-256, those on their way, and the room they have."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from spool import log
+from spool.config import Host
+from spool.errors import BadInput, FileTrouble, StoreFull, TooLarge
+from spool.message import Attachment
+from spool.store.base import Store, Tx
+from spool.transports.base import Deferred, Refused
+
+FOLDER: Final = "attachments"
+MB: Final = 1024 * 1024
+CHUNK: Final = MB
+# Written out in steps: one big sync at the end would make every commit of this home wait behind it.
+SYNC_BYTES: Final = 8 * MB
+# What no message needs goes this long after it was last wanted: its message may be on its way.
+WHOLE_S: Final = 3600.0
+PART_S: Final = 86_400.0
+BATCH: Final = 500
+# One peer alone must not leave the others without room.
+PEER_SHARE: Final = 0.75
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+Told = Callable[[int, int], None]
+
+
+class Here(NamedTuple):
+    """A file that is here whole already."""
+
+    bytes: int
+
+
+class Folder:
+    """`attachments/` of a home; made when it is first needed. No name that a sender gave is used here."""
+
+    def __init__(self, home: Path) -> None:
+        self.root = home / FOLDER
+
+    def path(self, sha256: str) -> Path:
+        """Where the file with this SHA-256 lies, or would. Raises ValueError where it is none."""
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError(f"not a SHA-256: {sha256[:80]!r}")
+        return self.root / sha256
+
+    def has(self, file: Attachment) -> bool:
+        """Whether this file is here whole: what bears its name was checked before it got it."""
+        try:
+            found = os.lstat(self.path(file.sha256))
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == file.bytes
+
+    def read(self, sha256: str, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset` of a whole file, fewer at its end. Raises FileTrouble."""
+        path = self.path(sha256)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                return os.pread(fd, size, offset)
+            finally:
+                os.close(fd)
+        except OSError as exc:
+            raise FileTrouble(f"{path}: {exc.strerror}", hint="send the message again") from exc
+
+    def size(self, name: str) -> int:
+        """The bytes of a file on its way, 0 where there is none."""
+        try:
+            return os.lstat(self.root / name).st_size
+        except OSError:
+            return 0
+
+    def make(self) -> None:
+        """Make the folder for its owner alone. Raises FileTrouble."""
+        try:
+            self.root.mkdir(mode=0o700, exist_ok=True)
+        except OSError as exc:
+            raise FileTrouble(f"{self.root}: {exc.strerror}", hint="check the disk and the home") from exc
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the folder; one that is not there is gone."""
+        (self.root / name).unlink(missing_ok=True)
+
+    def settle(self, draft: str, sha256: str) -> None:
+        """Give a checked and synced file its name; it is there for good when this returns."""
+        (self.root / draft).replace(self.path(sha256))
+        folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def found(self) -> dict[str, int]:
+        """The names of everything in the folder, with its bytes."""
+        if not self.root.is_dir():
+            return {}
+        with os.scandir(self.root) as entries:
+            return {each.name: each.stat(follow_symlinks=False).st_size for each in entries}
+
+
+class Part:
+    """A file on its way in. What came before a cut is kept, and `size` says how much that is.
+
+    One thread uses it at a time. Two of one peer and file, of an old link and a newer one, write
+    the same bytes to the same places. Every method may raise FileTrouble.
+    """
+
+    def __init__(self, folder: Folder, file: Attachment, peer: str) -> None:
+        self.file = file
+        self.peer = peer
+        self.name = part_name(file.sha256, peer)
+        self._folder = folder
+        folder.make()
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._fd = os.open(folder.root / self.name, flags, 0o600)
+            self.size = os.fstat(self._fd).st_size
+            if self.size > file.bytes:
+                self.restart()
+        except OSError as exc:
+            raise self._trouble(exc) from exc
+        self._synced = self.size
+
+    def append(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                written = os.pwrite(self._fd, rest, self.size)
+                self.size += written
+                rest = rest[written:]
+            if self.size - self._synced >= SYNC_BYTES:
+                os.fdatasync(self._fd)
+                self._synced = self.size
+        except OSError as exc:
+            raise self._trouble(exc) from exc
+
+    def seal(self, alive: Callable[[], bool] = lambda: True) -> bool:
+        """Check the SHA-256 of all that is there; if it is right, the file is whole and synced.
+
+        Else what is there is worth nothing: False, and the next byte is the first. Where `alive`
+        turns false meanwhile, it is left as it is, and False.
+        """
+        try:
+            os.fsync(self._fd)
+            found = self._hash(alive)
+            if found == self.file.sha256:
+                self._folder.settle(self.name, found)
+                return True
+            if found is not None:
+                self.restart()
+            return False
+        except FileNotFoundError:
+            # Another link of this peer was there first, with the same bytes or none.
+            return self._folder.has(self.file)
+        except OSError as exc:
+            raise self._trouble(exc) from exc
+
+    def restart(self) -> None:
+        """Throw away what is there."""
+        os.ftruncate(self._fd, 0)
+        self.size = self._synced = 0
+
+    def close(self) -> None:
+        """Close it; what is there stays for another time."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _hash(self, alive: Callable[[], bool]) -> str | None:
+        digest = hashlib.sha256()
+        offset = 0
+        # From the disk, not as it came: what counts is what will be read.
+        while alive():
+            if not (chunk := os.pread(self._fd, CHUNK, offset)):
+                return digest.hexdigest()
+            digest.update(chunk)
+            offset += len(chunk)
+        return None
+
+    def _trouble(self, exc: OSError) -> FileTrouble:
+        return FileTrouble(f"{self._folder.root / self.name}: {exc.strerror}", hint="check the disk")
+
+
+def part_name(sha256: str, peer: str) -> str:
+    """The name of what a peer has brought of a file so far."""
+    return f"{sha256}.{peer}.part"
+
+
+# -- room -------------------------------------------------------------------------------------
+
+
+def reserve(
+    store: Store, home: Path, host: Host, name: str, *, peer: str, size: int, now: float, written: int = 0
+) -> None:
+    """Count `size` bytes for a file under `name`, before the first of them is written.
+
+    Args:
+        peer: who brings it, "" for this host.
+        written: how many of them are on the disk from another time.
+
+    Raises:
+        TooLarge: it would never fit.
+        StoreFull: it does not fit now, or the disk is nearly full.
+    """
+    quota = host.attachments_mb * MB
+    share = quota if not peer else int(quota * PEER_SHARE)
+    if size > share:
+        whose = f"a peer's share of the {host.attachments_mb} MB for attachments on" if peer else "on"
+        raise TooLarge(
+            f"an attachment of {size:,} bytes does not fit: {share:,} bytes are the most {whose} {host.name}",
+            hint="raise [host] attachments_mb there, or send the file in parts",
+        )
+    if store.free_bytes() - (size - written) < host.low_water_mb * MB:
+        raise StoreFull(f"{host.name}: an attachment of {size:,} bytes would fill the disk")
+    for tries in range(2):
+        with store.write(sync=False) as tx:
+            if _fits(tx, name, peer, size, quota, share):
+                tx.attachments.reserve(name, peer=peer, size=size, now=now)
+                return
+        if tries == 0:
+            forget(store, home, now=now)
+    raise StoreFull(
+        f"{host.name}: no room for an attachment of {size:,} bytes within the {host.attachments_mb} MB",
+        hint="what was delivered makes room within the hour; or raise [host] attachments_mb",
+    )
+
+
+def _fits(tx: Tx, name: str, peer: str, size: int, quota: int, share: int) -> bool:
+    more = size - (tx.attachments.reserved(name) or 0)
+    fits_share = not peer or tx.attachments.used(peer) + more <= share
+    return fits_share and tx.attachments.used() + more <= quota
+
+
+def forget(store: Store, home: Path, *, now: float) -> int:
+    """Remove the files that nobody needs any more, and parts whose other half never came; how many."""
+    folder = Folder(home)
+    _adopt(store, folder, now)
+    gone = 0
+    while True:
+        # Within the transaction: who is about to need a file looks whether it is there in one too.
+        with store.write(sync=False) as tx:
+            tx.attachments.forget()
+            names = tx.attachments.unneeded(whole_before=now - WHOLE_S, part_before=now - PART_S, limit=BATCH)
+            for name in names:
+                folder.remove(name)
+                tx.attachments.free(name)
+        gone += len(names)
+        if len(names) < BATCH:
+            break
+    if gone:
+        log.info("attachment.forgotten", count=gone)
+    return gone
+
+
+def _adopt(store: Store, folder: Folder, now: float) -> None:
+    """Count what lies there uncounted: a process was killed before it could, or a backup was put back."""
+    with store.read() as tx:
+        strays = folder.found().keys() - tx.attachments.names()
+    if strays:
+        with store.write(sync=False) as tx:
+            known = tx.attachments.names()
+            for name, size in folder.found().items():
+                if name not in known:
+                    tx.attachments.reserve(name, peer="", size=size, now=now)
+
+
+# -- coming in --------------------------------------------------------------------------------
+
+
+def receive(
+    store: Store, home: Path, host: Host, peer: str, file: Attachment, *, now: float
+) -> Part | Here | Deferred | Refused:
+    """Make ready for a file that a peer brings: what is here of it, or why it is not taken.
+
+    May be called again at any time; the room for all of it is counted from here on.
+    """
+    folder = Folder(home)
+    part = part_name(file.sha256, peer)
+    with store.write(sync=False) as tx:
+        if folder.has(file):
+            if tx.attachments.reserved(file.sha256) is None:
+                tx.attachments.reserve(file.sha256, peer=peer, size=file.bytes, now=now)
+            tx.attachments.wanted(file.sha256, now=now)
+            tx.attachments.free(part)
+            folder.remove(part)
+            return Here(file.bytes)
+    try:
+        written = min(folder.size(part), file.bytes)
+        reserve(store, home, host, part, peer=peer, size=file.bytes, now=now, written=written)
+        return Part(folder, file, peer)
+    except TooLarge as exc:
+        return Refused(exc.message)
+    except (StoreFull, FileTrouble) as exc:
+        return Deferred(exc.message)
+
+
+def landed(store: Store, part: Part, *, now: float) -> None:
+    """Count a part that was sealed as the whole file it is."""
+    with store.write(sync=False) as tx:
+        tx.attachments.free(part.name)
+        tx.attachments.reserve(part.file.sha256, peer=part.peer, size=part.file.bytes, now=now)
+
+
+# -- going out --------------------------------------------------------------------------------
+
+
+def keep(
+    store: Store, home: Path, host: Host, path: Path, *, now: float, told: Told | None = None
+) -> Attachment:
+    """Copy a file into the home, unless it is there; what the message says of it.
+
+    Args:
+        told: called with the bytes done so far and in all.
+
+    Raises:
+        BadInput: there is no such file, it is none, or it changed while it was read.
+        TooLarge, StoreFull: no room; nothing was kept.
+    """
+    told = told or (lambda done, whole: None)
+    try:
+        # A pipe that nobody writes to must not be waited for.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        raise BadInput(f"{path}: {exc.strerror}", hint="attach a file that can be read") from exc
+    try:
+        before = os.fstat(fd)
+        if not stat.S_ISREG(before.st_mode):
+            raise BadInput(f"{path}: not a regular file", hint="pack a folder into one file first")
+        return _keep(store, home, host, fd, path, before, now, told)
+    except OSError as exc:
+        raise BadInput(f"{path}: {exc.strerror}", hint="check the disk") from exc
+    finally:
+        os.close(fd)
+
+
+def _keep(
+    store: Store, home: Path, host: Host, fd: int, path: Path, before: os.stat_result, now: float, told: Told
+) -> Attachment:
+    folder = Folder(home)
+    called = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if before.st_size in folder.found().values():
+        # One of this size is there: worth a look before anything is written.
+        file = Attachment(called, before.st_size, _hash_of(fd, path, before, told))
+        with store.write(sync=False) as tx:
+            if folder.has(file):
+                tx.attachments.wanted(file.sha256, now=now)
+                return file
+    draft = f".{secrets.token_hex(8)}.new"
+    reserve(store, home, host, draft, peer="", size=before.st_size, now=now)
+    try:
+        folder.make()
+        sha256 = _hash_of(fd, path, before, told, into=folder.root / draft)
+        file = Attachment(called, before.st_size, sha256)
+        with store.write(sync=False) as tx:
+            folder.settle(draft, sha256)
+            tx.attachments.free(draft)
+            tx.attachments.reserve(sha256, peer="", size=file.bytes, now=now)
+    finally:
+        folder.remove(draft)
+        with store.write(sync=False) as tx:
+            tx.attachments.free(draft)
+    return file
+
+
+def _hash_of(fd: int, path: Path, before: os.stat_result, told: Told, *, into: Path | None = None) -> str:
+    """The SHA-256 of a file that must stay as it is meanwhile; with `into`, a synced copy of it there."""
+    digest = hashlib.sha256()
+    done = 0
+    copy = -1 if into is None else os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        while done < before.st_size and (chunk := os.pread(fd, min(CHUNK, before.st_size - done), done)):
+            digest.update(chunk)
+            if copy >= 0:
+                _write(copy, chunk)
+            done += len(chunk)
+            told(done, before.st_size)
+        if copy >= 0:
+            os.fsync(copy)
+    finally:
+        if copy >= 0:
+            os.close(copy)
+    after = os.fstat(fd)
+    if done < before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise BadInput(f"{path}: it changed while it was read", hint="attach it when nobody writes to it")
+    return digest.hexdigest()
+
+
+def _write(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        # A disk that fills up takes a part first.
+        rest = rest[os.write(fd, rest) :]

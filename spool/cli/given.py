@@ -1,0 +1,22 @@
+"""What the options of `spool peer add` said."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+
+class Given(NamedTuple):
+    """What the options said; None or empty is nothing."""
+
+    agents: tuple[str, ...]
+    via: tuple[str, ...]
+    remote_command: str | None
+    identity: Literal["spool", "user"] | None
+    fingerprint: str | None
+    yes: bool
+    inbox: str | None = None
+    outbox: str | None = None
+    acks: bool | None = None
+    mode: str | None = None
+    poll_s: float | None = None
+    kit: bool = False

@@ -1,0 +1,213 @@
+"""What the folders of one files peer may ask of this host: take a file in, believe what became of ours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from spool import foreign, log, outbox, sweep
+from spool.errors import SpoolError
+from spool.foreign import FileAck, Found, NotWhole
+from spool.gate import Gate
+from spool.inbox import Arrival
+from spool.message import Ack, Message, parse_time
+from spool.store.base import Event, KeptFile, Tx, Unproven
+from spool.transports.base import Deferred, Entry
+
+# The same bytes under the same name are the same message if they are written anew within a day of it.
+SAME_S: Final = 86_400.0
+
+
+class FilesGate(Gate):
+    """What stands between the folders of a files peer and this host. One thread calls it."""
+
+    # A batch over a slow line may take long; a holder that died is noticed at once all the same.
+    holds_s = 120.0
+
+    def opened(self) -> None:
+        """The folders are reached: from here this process is the only one that carries for the peer."""
+        now = self._clock.now()
+        with self._store.write(sync=False) as tx:
+            self._begin(tx, now, dialled=True)
+        log.info("link.up", peer=self.peer_name, generation=self._generation, dialled=True)
+
+    @property
+    def max_bytes(self) -> int:
+        """The limit on one message."""
+        return self._settings.config.host.max_message_bytes
+
+    # -- what they left ------------------------------------------------------------------------
+
+    def take(self, found: Sequence[Found]) -> list[bool]:
+        """Take whole files in; True for each that is on disk here, as mail or in the quarantine."""
+        arrivals: dict[int, Arrival] = {}
+        acks: list[tuple[FileAck, float]] = []
+        bad: list[tuple[int, str]] = []
+        for n, file in enumerate(found):
+            try:
+                match self._read(file):
+                    case FileAck() as ack:
+                        acks.append((ack, file.mtime))
+                    case Message() as message:
+                        arrivals[n] = self._arrival(file, message)
+            except NotWhole as exc:
+                bad.append((n, f"never became whole: {exc}"))
+            except SpoolError as exc:
+                bad.append((n, exc.message))
+        kept = [True] * len(found)
+        if arrivals:
+            for n, outcome in zip(arrivals, self.accept(list(arrivals.values())), strict=True):
+                # What was refused is in the quarantine; what was deferred is nowhere yet.
+                kept[n] = not isinstance(outcome, Deferred)
+        if acks:
+            self._take_file_acks(acks)
+        for (n, _), stored in zip(bad, self._quarantine([(found[n], why) for n, why in bad]), strict=True):
+            kept[n] = stored
+        return kept
+
+    def refuse(self, found: Found, reason: str) -> bool:
+        """Keep what can be kept of a file, and why, in the quarantine; False where that is full."""
+        return self._quarantine([(found, reason)])[0]
+
+    def remembered(self, entries: Sequence[Entry]) -> set[str]:
+        """The names among these that were taken before and could not be removed."""
+        with self._store.read() as tx:
+            kept = tx.kept_files.of(self.peer_name)
+        there = {entry.name: (entry.size, entry.mtime) for entry in entries}
+        same = {file.name for file in kept if there.get(file.name) == (file.size, file.mtime)}
+        if changed := [file.name for file in kept if file.name not in same]:
+            with self._store.write(sync=False) as tx:
+                tx.kept_files.drop(self.peer_name, changed)
+        return same
+
+    def remember(self, found: Found) -> None:
+        """This one was taken and cannot be removed."""
+        digest = hashlib.sha256(found.raw).digest()
+        file = KeptFile(found.name, found.size, found.mtime, digest, self._clock.now())
+        with self._store.write(sync=True) as tx:
+            tx.kept_files.put(self.peer_name, file)
+
+    def _read(self, file: Found) -> Message | FileAck:
+        read = foreign.read(file, max_bytes=self.max_bytes)
+        copy = 0
+        while isinstance(read, Message) and "id" in read.filled and self._is_old(read, file):
+            copy += 1
+            read = foreign.read(file, max_bytes=self.max_bytes, copy=copy)
+        return read
+
+    def _is_old(self, message: Message, file: Found) -> bool:
+        """Whether a file of this name and these bytes came long before this one was written."""
+        with self._store.read() as tx:
+            seen = tx.ledger.seen(message.sender, message.id)
+        return seen is not None and file.mtime > seen.at + SAME_S
+
+    def _arrival(self, file: Found, message: Message) -> Arrival:
+        ttl_s = self._settings.config.host.lifetime_s
+        if message.expires is not None:
+            ttl_s = parse_time("expires", message.expires) - self._clock.now()
+        return Arrival(message.raw, message.filled, max(0.0, ttl_s), (), file=file)
+
+    def _take_file_acks(self, told: Iterable[tuple[FileAck, float]]) -> None:
+        acks = []
+        with self._store.read() as tx:
+            for ack, mtime in told:
+                senders = self._senders(tx, ack.re)
+                if not senders:
+                    log.warning("ack.unknown", id=ack.re, peer=self.peer_name, status=ack.status[:40])
+                acks += [
+                    Ack(
+                        sender="",
+                        to=to,
+                        re=ack.re,
+                        status=ack.status,
+                        at=mtime,
+                        outcome=ack.outcome,
+                        note=ack.note,
+                    )
+                    for to in senders
+                ]
+        if acks:
+            self.take_acks(acks)
+
+    def _senders(self, tx: Tx, id: str) -> list[str]:
+        """Who sent this peer a message of this id; an ack there does not say which is meant."""
+        rows = tx.outbox.find(id)
+        return [row.sender for row in rows if row.id == id and row.peer == self.peer_name]
+
+    def _quarantine(self, bad: Sequence[tuple[Found, str]]) -> list[bool]:
+        if not bad:
+            return []
+        now = self._clock.now()
+        with self._store.write(sync=True) as tx:
+            kept = [
+                tx.ledger.quarantine(
+                    at=now, peer=self.peer_name, name=file.name, reason=why, raw=file.raw[: self.max_bytes]
+                )
+                for file, why in bad
+            ]
+        for file, why in bad:
+            log.warning("message.quarantined", peer=self.peer_name, file=file.name[:200], error=why)
+        return kept
+
+    # -- what became of ours -------------------------------------------------------------------
+
+    def unproven(self, *, after: int, limit: int) -> list[Unproven]:
+        """Published messages of which nothing is known since, by their sequence."""
+        with self._store.read() as tx:
+            return tx.outbox.unproven(self.peer_name, after=after, limit=limit)
+
+    def received(self, seen: Sequence[tuple[Unproven, str]]) -> None:
+        """Take these for received; the text says what shows it."""
+        now = self._clock.now()
+        outbox.infer_received(self._store, self.peer_name, seen, now=now)
+
+    def lost(self, rows: Sequence[Unproven], why: str) -> None:
+        """The folder that these stood in is gone: publish them again."""
+        now = self._clock.now()
+        with self._store.write(sync=True) as tx:
+            tx.outbox.offer_again([row.seq for row in rows], now=now)
+            for row in rows:
+                tx.ledger.event(
+                    Event(row.id, row.sender, now, None, self.peer_name, "sent", "lost", None, why)
+                )
+        for row in rows:
+            log.warning(
+                "message.lost_there", id=row.id, **{"from": row.sender}, peer=self.peer_name, error=why
+            )
+
+    def expired(self, rows: Sequence[Unproven]) -> list[Unproven]:
+        """Those whose lifetime is over, where the clock may be believed."""
+        now = self._clock.now()
+        late = [row for row in rows if row.expires_at <= now]
+        return late if late and sweep.is_steady(self._store, now) else []
+
+    def withdrawn(self, rows: Sequence[Unproven]) -> None:
+        """These were taken back, unread: they are dead."""
+        now = self._clock.now()
+        ended = []
+        with self._store.write(sync=True) as tx:
+            for one in rows:
+                row = tx.outbox.exact(one.id, one.sender)
+                why = "expired: nobody took it from the inbox"
+                if row and outbox.bury(tx, row, self.host, now=now, reason=why, what="expired"):
+                    ended.append(row)
+        for row in ended:
+            log.warning("message.expired", **outbox.out_keys(row, state="dead", peer=row.peer))
+
+    def same_since(self, identity: str) -> float:
+        """Since when the folder we publish into has been this one, as far as it was looked at."""
+        name = f"folder:{self.peer_name}"
+        now = self._clock.now()
+        with self._store.read() as tx:
+            known, _, since = (tx.ledger.fact(name) or "").rpartition(" ")
+        if known == identity:
+            return float(since)
+        with self._store.write(sync=True) as tx:
+            tx.ledger.set_fact(name, f"{identity} {now!r}")
+        return now
+
+    def forget_acks(self, seqs: Iterable[int]) -> None:
+        """This peer wants no acks."""
+        with self._store.write(sync=False) as tx:
+            tx.acks.drop(seqs)

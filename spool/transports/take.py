@@ -1,0 +1,237 @@
+"""Taking what others left in a folder: each file whole, once, and nothing that came meanwhile is lost."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from spool import foreign, log
+from spool.errors import SpoolError
+from spool.foreign import Found, NotWhole
+from spool.transports.base import Entry, Failure, Files
+
+BATCH: Final = 256
+# How long a file that is no whole JSON may stand unchanged before it is taken for what it is.
+PATIENCE_S: Final = 60.0
+
+
+class Keeper(Protocol):
+    """Who takes the files in: this host's side, see `FilesGate`."""
+
+    def take(self, found: Sequence[Found]) -> list[bool]:
+        """Take whole files in; True for each that is on disk here, as mail or in the quarantine."""
+
+    def refuse(self, found: Found, reason: str) -> bool:
+        """Keep what can be kept of a file, and why, in the quarantine; False where that is full."""
+
+    def remembered(self, entries: Sequence[Entry]) -> set[str]:
+        """The names among these that were taken before and could not be removed."""
+
+    def remember(self, found: Found) -> None:
+        """This one was taken and cannot be removed."""
+
+
+class Taker:
+    """Takes files from one folder.
+
+    A whole file is claimed by a rename to a hidden name before it is read for good: what its
+    writer puts there afterwards, under the same name, is a new file. A claim names its host, so
+    that what a crash leaves is found again.
+
+    Args:
+        host: this host's name.
+        monotonic: a clock that never jumps, in seconds.
+        max_bytes: of one message.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        folder: str,
+        keeper: Keeper,
+        *,
+        host: str,
+        max_bytes: int,
+        monotonic: Callable[[], float],
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._files = files
+        self._folder = folder
+        self._keeper = keeper
+        self._max_bytes = max_bytes
+        self._monotonic = monotonic
+        self._patience_s = patience_s
+        self._claim = re.compile(rf"\.spool-{re.escape(host)}~[0-9a-f]{{16}}~(.+)", re.DOTALL)
+        self._prefix = f".spool-{host}~"
+        # What is not whole yet: its size and time when it was first seen so, and when that was.
+        self._growing: dict[str, tuple[int, float, float]] = {}
+        self._told: set[tuple[str, str]] = set()
+
+    def take(self) -> int:
+        """Take what is there; how many files that were.
+
+        Raises:
+            LinkError: what was claimed and not taken in is found again.
+        """
+        entries = self._files.entries(self._folder)
+        claimed = [entry for entry in entries if self._claim.fullmatch(entry.name) and entry.kind == "file"]
+        offered = sorted((entry for entry in entries if self._is_offered(entry)), key=_age)
+        known = self._keeper.remembered(offered)
+        offered = [entry for entry in offered if entry.name not in known]
+        self._growing = {
+            name: seen for name, seen in self._growing.items() if name in {e.name for e in entries}
+        }
+        taken = 0
+        for start in range(0, len(claimed), BATCH):
+            taken += self._take_claimed(
+                [_Claim(entry, self._name_of(entry)) for entry in claimed[start : start + BATCH]]
+            )
+        for start in range(0, len(offered), BATCH):
+            taken += self._take_offered(offered[start : start + BATCH])
+        return taken
+
+    def _is_offered(self, entry: Entry) -> bool:
+        if entry.name.startswith(".") or not entry.name.endswith(foreign.SUFFIX):
+            return False
+        if entry.kind == "file":
+            return True
+        self._tell_once(entry.name, f"it is a {entry.kind}, and no file")
+        return False
+
+    def _take_offered(self, entries: Sequence[Entry]) -> int:
+        small = [entry for entry in entries if entry.size <= self._max_bytes]
+        for entry in entries:
+            if entry.size > self._max_bytes:
+                self._set_aside(entry)
+        raws = self._files.fetch([self._path(entry.name) for entry in small], max_bytes=self._max_bytes + 1)
+        ready = []
+        for entry, raw in zip(small, raws, strict=True):
+            match raw:
+                case bytes() if self._may_take(entry, raw):
+                    ready.append((entry, raw))
+                case Failure(reason=reason):
+                    self._tell_once(entry.name, reason)
+        return self._claim_and_take(ready)
+
+    def _may_take(self, entry: Entry, raw: bytes) -> bool:
+        """Whether it is whole, or has been anything else for so long that it never will be."""
+        if is_whole(entry.name, raw, self._max_bytes):
+            self._growing.pop(entry.name, None)
+            return True
+        now, seen = self._monotonic(), self._growing.get(entry.name)
+        if seen is None or seen[:2] != (len(raw), entry.mtime):
+            self._growing[entry.name] = (len(raw), entry.mtime, now)
+            return False
+        return now - seen[2] >= self._patience_s
+
+    def _claim_and_take(self, ready: Sequence[tuple[Entry, bytes]]) -> int:
+        if not ready:
+            return 0
+        names = [
+            f"{self._prefix}{secrets.token_hex(8)}~{foreign.short_name(entry.name)}" for entry, _ in ready
+        ]
+        moved = self._files.move(
+            [
+                (self._path(entry.name), self._path(name))
+                for (entry, _), name in zip(ready, names, strict=True)
+            ]
+        )
+        claims, unclaimed = [], []
+        for (entry, raw), name, done in zip(ready, names, moved, strict=True):
+            match done:
+                case True:
+                    claims.append(_Claim(entry._replace(name=name), foreign.short_name(entry.name), raw))
+                case Failure(reason=reason):
+                    unclaimed.append(
+                        (Found(foreign.short_name(entry.name), raw, entry.mtime, entry.size), entry, reason)
+                    )
+        return self._take_claimed(claims) + self._take_unclaimed(unclaimed)
+
+    def _take_claimed(self, claims: Sequence[_Claim]) -> int:
+        if not claims:
+            return 0
+        paths = [self._path(claim.entry.name) for claim in claims]
+        raws = self._files.fetch(paths, max_bytes=self._max_bytes + 1)
+        found: list[Found] = []
+        owners: list[str | None] = []
+        for claim, path, raw in zip(claims, paths, raws, strict=True):
+            if not isinstance(raw, bytes):
+                continue
+            entry = claim.entry
+            if claim.before not in (None, raw) and is_whole(claim.name, claim.before or b"", self._max_bytes):
+                # Written over between our two looks: both were whole, so both were meant.
+                found.append(Found(claim.name, claim.before or b"", entry.mtime, len(claim.before or b"")))
+                owners.append(None)
+            if claim.before == raw or self._may_take(entry, raw):
+                found.append(Found(claim.name, raw, entry.mtime, max(entry.size, len(raw))))
+                owners.append(path)
+        # At return what was taken is on the disk here; only then may it go there.
+        kept = self._keeper.take(found)
+        done = [path for path, ok in zip(owners, kept, strict=True) if ok and path is not None]
+        for path, gone in zip(done, self._files.remove(done) if done else [], strict=True):
+            if isinstance(gone, Failure):
+                self._tell_once(path, gone.reason)
+        return len(done)
+
+    def _take_unclaimed(self, ready: Sequence[tuple[Found, Entry, str]]) -> int:
+        """Take files that cannot be renamed: they stay, and are remembered as they are."""
+        if not ready:
+            return 0
+        kept = self._keeper.take([found for found, _, _ in ready])
+        for (found, entry, reason), ok in zip(ready, kept, strict=True):
+            if ok:
+                self._keeper.remember(found._replace(name=entry.name))
+                self._tell_once(entry.name, f"taken, and cannot be removed: {reason}")
+        return sum(kept)
+
+    def _set_aside(self, entry: Entry) -> None:
+        """Keep the beginning of what is too large, and move the file itself out of the way."""
+        path = self._path(entry.name)
+        (head,) = self._files.fetch([path], max_bytes=self._max_bytes)
+        if not isinstance(head, bytes):
+            return
+        aside = f".spool-refused~{secrets.token_hex(4)}~{foreign.short_name(entry.name)}"
+        found = Found(entry.name, head, entry.mtime, entry.size)
+        (moved,) = self._files.move([(path, self._path(aside))])
+        where = self._path(aside) if moved is True else path
+        reason = f"too large: {entry.size:,} bytes, the limit is {self._max_bytes:,}; the whole is {where}"
+        self._keeper.refuse(found, reason)
+        if moved is not True:
+            self._keeper.remember(found)
+
+    def _tell_once(self, name: str, reason: str) -> None:
+        if (name, reason) not in self._told:
+            self._told.add((name, reason))
+            log.warning("file.skipped", folder=self._folder, file=name[:200], error=reason)
+
+    def _name_of(self, entry: Entry) -> str:
+        found = self._claim.fullmatch(entry.name)
+        return found.group(1) if found is not None else entry.name
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/{name}"
+
+
+class _Claim(NamedTuple):
+    """A file under its hidden name; `name` is the one it was left under, `before` what it held then."""
+
+    entry: Entry
+    name: str
+    before: bytes | None = None
+
+
+def is_whole(name: str, raw: bytes, max_bytes: int) -> bool:
+    """Whether it is a JSON object to its end, good or bad: no beginning of one is one itself."""
+    try:
+        foreign.read(Found(name, raw, 0.0), max_bytes=max_bytes)
+    except NotWhole:
+        return False
+    except SpoolError:
+        return True
+    return True
+
+
+def _age(entry: Entry) -> tuple[float, str]:
+    return entry.mtime, entry.name
