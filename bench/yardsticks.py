@@ -70,3 +70,21 @@ def round_trips(sshd: Sshd, host: Host, count: int) -> list[float]:
     finally:
         pipe.close()
     return took
+
+
+def through_a_channel(sshd: Sshd, host: Host, data: bytes, *, port: int) -> float:
+    """Seconds until `tar` at the far end of one exec channel has unpacked what was sent."""
+    sshd.authorize(new_key(host.home / "bench" / "keys" / "id_ed25519"))
+    (host.home / "unpacked").mkdir()
+    url = f"ssh://{sshd.user}@127.0.0.1:{port}"
+    command = f"tar -x -C {host.home / 'unpacked'} && echo done"
+    peer = Peer(name="bare", url=url, host_key=sshd.host_key, remote_command=command)
+    pipe = ssh.dial(peer, host.home / "bench", as_name=host.name)
+    try:
+        started = time.perf_counter()
+        pipe.send(data)
+        if pipe.receive(100) != b"done\n":
+            raise RuntimeError(pipe.last_words())
+        return time.perf_counter() - started
+    finally:
+        pipe.close()

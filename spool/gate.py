@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from spool import attachments, doorbell, freight, inbox, log, outbox, presence
-from spool.attachments import Folder, Here, Part
+from spool import doorbell, inbox, log, outbox, presence
 from spool.clock import Clock
 from spool.config import Peer, is_pattern, overlap
 from spool.errors import NotAuthorised, StoreFull, Superseded, VersionSkew
+from spool.freight import Freight
 from spool.inbox import Arrival
-from spool.message import NAME, Ack, Attachment
+from spool.message import NAME, Ack
 from spool.outbox import Load
 from spool.router import Router
 from spool.settings import Settings
 from spool.states import State
-from spool.store.base import Parcel, PeerRow, Shipment, Store, Tx
-from spool.transports.base import Deferred, Outcome, Refused
+from spool.store.base import Parcel, PeerRow, Store, Tx
+from spool.transports.base import Deferred, Outcome
 from spool.transports.frames import FEATURES, VERSION, Answer, Hello, Key
 
 HOLD_S: Final = 12.0
@@ -29,7 +29,7 @@ MAX_AGENTS: Final = 256
 class Gate:
     """What stands between one link and this host. Any thread of the link may call it.
 
-    `holds_s` is for how long the link is this process's own from each `hold`.
+    `holds_s` is for how long the link is this process's own from each `hold`; `freight` knows of files.
 
     Args:
         token: under which this process announced its presence; it holds the peer's link.
@@ -52,6 +52,7 @@ class Gate:
         self._linked_at = 0.0
         self._far_host = ""
         self._far_features: frozenset[str] = frozenset()
+        self.freight = Freight(store, settings, peer, clock)
         self.carried = 0
 
     @property
@@ -237,7 +238,7 @@ class Gate:
                 self.peer,
                 arrivals,
                 now=self._clock.now(),
-                folder=self.folder,
+                folder=self.freight.folder,
             )
         except StoreFull as exc:
             log.error("store.full", error=str(exc))
@@ -330,59 +331,9 @@ class Gate:
             with self._store.write(sync=False) as tx:
                 tx.peers.update(self.peer_name, **values)
 
-    # -- attachments --------------------------------------------------------------------------
-
-    @property
-    def folder(self) -> Folder:
-        """The files of this home."""
-        return Folder(self._settings.home)
-
-    def far_takes_attachments(self) -> bool:
-        """Whether the far side said in hello that it takes files."""
+    def far_takes_files(self) -> bool:
+        """Whether the far side said in hello that it takes files beside messages."""
         return "attachments" in self._far_features
-
-    def attachments_due(self) -> list[Shipment]:
-        """Files that messages for this peer wait for and that may be brought now, most urgent first."""
-        return freight.due(self._store, self.peer_name, now=self._clock.now())
-
-    def attachment_there(self, sha256: str) -> None:
-        """The peer has this file whole; what waited for it may be leased."""
-        self.carried += 1
-        freight.there(self._store, self.peer_name, sha256)
-
-    def attachment_got(self, sha256: str, size: int) -> None:
-        """The peer has so much of it; for who looks at it, so now and then is enough."""
-        freight.got(self._store, self.peer_name, sha256, size)
-
-    def attachment_deferred(self, sha256: str, reason: str) -> None:
-        """It could not be brought now; what waits for it is tried again later."""
-        freight.defer(self._store, self.peer_name, self.host, sha256, reason=reason, now=self._clock.now())
-
-    def attachment_refused(self, sha256: str, reason: str) -> None:
-        """It can never be brought; what waits for it is dead."""
-        now = self._clock.now()
-        if freight.refuse(self._store, self.peer_name, self.host, sha256, reason=reason, now=now):
-            doorbell.ring(self._run)
-
-    def attachment_damaged(self, sha256: str) -> bool:
-        """It came there and was not what it should be; True where it is worth another try."""
-        return freight.damaged(self._store, self.peer_name, self.host, sha256, now=self._clock.now())
-
-    def attachment_offered(self, file: Attachment) -> Part | Here | Deferred | Refused:
-        """Make ready for a file that the peer brings, or say why not."""
-        host, now = self._settings.config.host, self._clock.now()
-        return attachments.receive(self._store, self._settings.home, host, self.peer_name, file, now=now)
-
-    def attachment_has_room(self, part: Part) -> bool:
-        """Whether the disk still has room to go on with a part; it counts as wanted now."""
-        with self._store.write(sync=False) as tx:
-            tx.attachments.wanted(part.name, now=self._clock.now())
-        return self._store.free_bytes() >= self._settings.config.host.low_water_mb * attachments.MB
-
-    def attachment_landed(self, part: Part) -> None:
-        """A part was sealed: it is whole."""
-        attachments.landed(self._store, part, now=self._clock.now())
-        log.info("attachment.stored", peer=self.peer_name, sha256=part.file.sha256, bytes=part.file.bytes)
 
     @property
     def now(self) -> Callable[[], float]:

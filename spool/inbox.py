@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from spool import log, outbox
-from spool.attachments import Folder
 from spool.config import Config, Peer
 from spool.errors import BadMessage, NoRoute, TooLarge
+from spool.folder import Folder
 from spool.foreign import Found
 from spool.message import MAX_HOPS, NAME, Ack, Attachment, Message, parse, parse_time, split_address
 from spool.router import Route, Router
@@ -84,9 +84,7 @@ def accept(
 class _Taking:
     """One batch on its way in; parses before the transaction, writes within it, logs after it."""
 
-    def __init__(
-        self, config: Config, router: Router, peer: Peer, now: float, folder: Folder | None
-    ) -> None:
+    def __init__(self, config: Config, router: Router, peer: Peer, now: float, folder: Folder | None) -> None:
         self._config = config
         self._router = router
         self._peer = peer

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from spool import doorbell, outbox, presence
-from spool.attachments import Folder
 from spool.errors import BadInput, NotFound
+from spool.folder import Folder
 from spool.looking import Looking, message_of
 from spool.states import State
 from spool.store.base import Event, Outgoing, Tx

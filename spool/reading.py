@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from spool import doorbell, inbox
-from spool.attachments import Folder
 from spool.delivery import Delivery
 from spool.errors import BadInput, NotFound
+from spool.folder import Folder
 from spool.looking import message_of
 from spool.sending import Sending
 from spool.store.base import Incoming

@@ -11,8 +11,9 @@ import msgspec
 import uuid_utils
 
 from spool import attachments, doorbell, inbox, log, outbox
-from spool.attachments import Folder, Told
+from spool.attachments import Told
 from spool.errors import BadInput, BadMessage, IdTaken, NoAgent
+from spool.folder import Folder
 from spool.looking import Looking, message_of
 from spool.message import MAX_ATTACHMENTS, Attachment, Message, format_time, parse_time, seal
 from spool.router import Route

@@ -10,9 +10,9 @@ import msgspec
 
 from spool import presence, settings, sweep
 from spool.api import Posted, Spool
-from spool.attachments import Folder
 from spool.config import Peer
 from spool.errors import StoreError, UnknownPeer
+from spool.folder import Folder
 from spool.looking import ago, message_of
 from spool.message import Attachment, format_time
 from spool.presence import Process

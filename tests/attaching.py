@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from spool.attachments import Folder
+from spool.folder import Folder
 from tests.hosts import Host, dials_by_ssh, hosts, until
 from tests.mail import latencies, linked, rows, serves
 from tests.proxy import FaultProxy

@@ -80,10 +80,9 @@ class Reach:
 @contextlib.contextmanager
 def sshd_of(kind: str, folder: Path, *, config: str = "") -> Iterator[Sshd]:
     """An sshd that offers what a kind of reach needs, and no more."""
-    server = "internal-sftp" if kind == "sftp" else None
     if kind == "scp with busybox":
         config += f'\nForceCommand env PATH={_busybox_only(folder)} sh -c "$SSH_ORIGINAL_COMMAND"\n'
-    with Sshd(folder / "sshd", config=config, sftp=server) as sshd:
+    with Sshd(folder / "sshd", config=config, sftp=kind == "sftp") as sshd:
         yield sshd
 
 

@@ -74,12 +74,15 @@ class Sshd:
         port, user, url: where and as whom to log in.
         host_key: its public key as `ssh-ed25519 AAAA…`.
         log: the path of its log (LogLevel VERBOSE).
-
-    `sftp` is the command of its sftp subsystem, None for a host that has none.
     """
 
     def __init__(
-        self, folder: Path, *, config: str = "", host_key_kind: str = "ed25519", sftp: bool = True
+        self,
+        folder: Path,
+        *,
+        config: str = "",
+        host_key_kind: str = "ed25519",
+        sftp: bool = True,
     ) -> None:
         self.folder = folder
         self.user = getpass.getuser()
@@ -89,7 +92,6 @@ class Sshd:
         self._program = require_sshd()
         self._extra = config
         self._kind = host_key_kind
-        self._sftp = sftp
         self._sftp = "Subsystem sftp internal-sftp\n" if sftp else ""
         self._listener: subprocess.Popen[bytes] | None = None
         self._orphans: set[int] = set()  # sessions that outlived their listener

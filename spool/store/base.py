@@ -490,10 +490,10 @@ class AttachmentRows(Protocol):
     """Which messages need which files, and what of them lies in the home, by name: a SHA-256 for a
     file that is whole, any other name for one on its way, which counts with its whole size."""
 
-    def attach(self, seq: int, peer: str, files: Iterable[Attachment]) -> None:
+    def attach(self, seq: int, peer: str, files: Sequence[Attachment]) -> None:
         """A row of the outbox may be leased only once its peer has these."""
 
-    def enclose(self, seq: int, files: Iterable[Attachment]) -> None:
+    def enclose(self, seq: int, files: Sequence[Attachment]) -> None:
         """A row of the inbox brought these."""
 
     def attached(self, seq: int) -> list[Shipment]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from spool.message import Attachment
@@ -42,13 +42,18 @@ class SqliteAttachments:
     def __init__(self, connection: Db) -> None:
         self._db = connection
 
-    def attach(self, seq: int, peer: str, files: Iterable[Attachment]) -> None:
+    def attach(self, seq: int, peer: str, files: Sequence[Attachment]) -> None:
+        # Nearly every message has none.
+        if not files:
+            return
         self._db.executemany(
             "INSERT INTO attached (outbox, sha256, bytes, peer) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             [(seq, file.sha256, file.bytes, peer) for file in files],
         )
 
-    def enclose(self, seq: int, files: Iterable[Attachment]) -> None:
+    def enclose(self, seq: int, files: Sequence[Attachment]) -> None:
+        if not files:
+            return
         self._db.executemany(
             "INSERT INTO enclosed (inbox, sha256) VALUES (?, ?) ON CONFLICT DO NOTHING",
             [(seq, file.sha256) for file in files],

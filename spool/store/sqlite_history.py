@@ -61,8 +61,10 @@ class SqliteHistory:
     def _span(self, side: Side, asked: Asked) -> tuple[int, int]:
         """From which seq on, and before which, rows of the time asked for stand."""
         table = f"{side}_archive"
-        row = self._db.execute(f"SELECT ifnull(min(seq), 0), ifnull(max(seq), 0) FROM {table}").fetchone()
-        first, beyond = row[0], row[1] + 1
+        # Not both in one SELECT: SQLite takes an end from the index only where nothing else is asked.
+        ends = f"SELECT ifnull((SELECT min(seq) FROM {table}), 0), ifnull((SELECT max(seq) FROM {table}), 0)"
+        first, last = self._db.execute(ends).fetchone()
+        beyond = last + 1
         if asked.until is not None:
             beyond = self._edge(side, asked.until, first, beyond)
         if asked.since is not None:

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from spool.attachments import Here, Part
 from spool.errors import FileTrouble, LinkLost
+from spool.folder import Here, Part
 from spool.gate import Gate
 from spool.message import Attachment
 from spool.transports import frames
@@ -41,6 +41,7 @@ class PiecesIn:
         guard: Callable[[Callable[[], None]], None],
     ) -> None:
         self._gate = gate
+        self._freight = gate.freight
         self._say = say
         self._guard = guard
         self._came: deque[frames.Offer | Bulk] = deque()
@@ -109,7 +110,7 @@ class PiecesIn:
     def _begin(self, offer: frames.Offer) -> None:
         self._close(offer.sha256)
         file = Attachment(offer.sha256, offer.bytes, offer.sha256)
-        match self._gate.attachment_offered(file):
+        match self._freight.offered(file):
             case Here(bytes=size):
                 self._say(frames.Have(offer.sha256, size))
             case Refused(reason=reason):
@@ -134,7 +135,8 @@ class PiecesIn:
         if bulk.head.at > before or end > part.file.bytes:
             raise LinkLost(f"{self._gate.peer_name}: a piece of a file that does not fit")
         part.append(bulk.data[before - bulk.head.at :])
-        if before // ROOM_BYTES != part.size // ROOM_BYTES and not self._gate.attachment_has_room(part):
+        self._gate.carried += 1
+        if before // ROOM_BYTES != part.size // ROOM_BYTES and not self._freight.has_room(part):
             raise FileTrouble(f"{self._gate.host}: the disk is nearly full")
         if part.size == part.file.bytes:
             self._seal(part)
@@ -154,7 +156,7 @@ class PiecesIn:
         if self._ended and not whole:
             return
         if whole:
-            self._gate.attachment_landed(part)
+            self._freight.landed(part)
         self._close(part.file.sha256)
         answer = ("",) if whole else ("damaged", "its SHA-256 is another")
         self._say(frames.Have(part.file.sha256, part.file.bytes if whole else 0, *answer))

@@ -16,7 +16,7 @@ KB: Final = 1024
 # A cut repeats no more than what was on its way.
 MOST_BYTES: Final = 1024 * KB
 LEAST_BYTES: Final = 32 * KB
-BEGIN_BYTES: Final = 128 * KB
+BEGIN_BYTES: Final = 64 * KB
 PIECE_BYTES: Final = 64 * KB
 STEP_BYTES: Final = 32 * KB
 # Mail waits behind what is on its way: no more is sent ahead than is taken in about this time.
@@ -41,6 +41,7 @@ class PiecesOut:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._freight = gate.freight
         self._going: dict[str, _Going] = {}
         self._room = float(BEGIN_BYTES)
         self._quickest_s = float("inf")
@@ -59,10 +60,10 @@ class PiecesOut:
 
     def look(self) -> list[frames.Frame]:
         """The offers for what is due and was not offered yet; what is not wanted any more is let go."""
-        due = self._gate.attachments_due()
-        if due and not self._gate.far_takes_attachments():
+        due = self._freight.due()
+        if due and not self._gate.far_takes_files():
             for file in due:
-                self._gate.attachment_deferred(file.sha256, TOO_OLD)
+                self._freight.defer(file.sha256, TOO_OLD)
             return []
         with self._lock:
             # In the order of their messages: a more urgent one goes before one that is half there.
@@ -77,10 +78,9 @@ class PiecesOut:
         with self._lock:
             if (going := self._pick()) is None:
                 return None
-            at = going.sent
-            size = min(PIECE_BYTES, int(self._room) // 2, going.bytes - at)
+            at, size = going.sent, self._size(going)
         try:
-            data = self._gate.folder.read(going.sha256, at, size)
+            data = self._freight.folder.read(going.sha256, at, size)
         except FileTrouble as exc:
             self._give_up(going.sha256, f"its attachment cannot be read any more: {exc.message}")
             return None
@@ -112,15 +112,22 @@ class PiecesOut:
             self._end(have)
         elif (now := self._gate.monotonic()) - self._noted_at >= TOLD_S:
             self._noted_at = now
-            self._gate.attachment_got(have.sha256, have.bytes)
+            self._freight.got(have.sha256, have.bytes)
         return over
 
     def _pick(self) -> _Going | None:
-        if sum(going.sent - going.taken for going in self._going.values()) >= int(self._room):
-            return None
-        return next((each for each in self._going.values() if each.begun and each.sent < each.bytes), None)
+        ahead = sum(going.sent - going.taken for going in self._going.values())
+        ready = (each for each in self._going.values() if each.begun and each.sent < each.bytes)
+        going = next(ready, None)
+        return going if going is not None and ahead + self._size(going) <= self._room else None
+
+    def _size(self, going: _Going) -> int:
+        return min(PIECE_BYTES, int(self._room) // 2, going.bytes - going.sent)
 
     def _taken(self, going: _Going, size: int) -> None:
+        more = size - going.taken
+        # A link that is cut all the time, and gets on all the same, is a good one.
+        self._gate.carried += more > 0
         going.begun = True
         going.taken = size
         going.sent = max(going.sent, size)
@@ -128,31 +135,32 @@ class PiecesOut:
         while going.marks and going.marks[0][0] <= size:
             _, at = going.marks.popleft()
         if at is not None:
-            self._adapt(self._gate.monotonic() - at)
+            self._adapt(self._gate.monotonic() - at, more)
 
-    def _adapt(self, took_s: float) -> None:
-        """As in LEDBAT (RFC 6817): send less ahead where an answer takes much longer than the quickest."""
+    def _adapt(self, took_s: float, more: int) -> None:
+        """As in LEDBAT (RFC 6817): send less ahead where an answer takes much longer than the quickest;
+        a step at most for all that is ahead."""
         self._quickest_s = min(self._quickest_s, took_s)
         off = 1 - (took_s - self._quickest_s) / AHEAD_S
-        self._room += STEP_BYTES * max(-1.0, min(1.0, off))
+        self._room += STEP_BYTES * max(-1.0, min(1.0, off)) * min(1.0, more / self._room)
         self._room = max(float(LEAST_BYTES), min(float(MOST_BYTES), self._room))
 
     def _end(self, have: frames.Have) -> None:
         match have.r:
             case "":
-                self._gate.attachment_there(have.sha256)
+                self._freight.there(have.sha256)
             case "damaged":
                 # Where it is worth another try, the next look offers it again.
-                self._gate.attachment_damaged(have.sha256)
+                self._freight.damaged(have.sha256)
             case "refused":
-                self._gate.attachment_refused(have.sha256, have.why[:1000])
+                self._freight.refuse(have.sha256, have.why[:1000])
             case "deferred":
-                self._gate.attachment_deferred(have.sha256, have.why[:1000])
+                self._freight.defer(have.sha256, have.why[:1000])
             case unknown:
                 reason = f"an answer this version does not know: {unknown[:40]}"
-                self._gate.attachment_deferred(have.sha256, reason)
+                self._freight.defer(have.sha256, reason)
 
     def _give_up(self, sha256: str, reason: str) -> None:
         with self._lock:
             self._going.pop(sha256, None)
-        self._gate.attachment_refused(sha256, reason)
+        self._freight.refuse(sha256, reason)

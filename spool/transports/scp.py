@@ -223,7 +223,8 @@ class Scp:
             for path, data in files
         ]
         records = self._shell.run(scripts.PUT, [self._mode, _far(bundle)], lines)
-        self._expect(len(records) == len(files))
+        if len(records) != len(files):
+            raise self._lost("the far script left files out")
         answers = zip(files, records, strict=True)
         return [
             None if said == b"ok" else Failure(f"{shown(path)}: {_reason(said)}")
@@ -233,22 +234,26 @@ class Scp:
     def _upload(self, path: str, data: bytes) -> str | None:
         """Put bytes into a hidden file by scp; what went wrong, if anything did."""
         with Patience(self._stall_s, self._connection.cut) as patience:
-            client = scp.SCPClient(
-                self._connection.transport(),
-                socket_timeout=None,
-                progress=lambda name, size, sent: patience.progress(),
-            )
             try:
-                client.putfo(io.BytesIO(data), remote(path), mode="0600", size=len(data))
+                client = scp.SCPClient(
+                    self._connection.transport(),
+                    socket_timeout=None,
+                    progress=lambda name, size, sent: patience.progress(),
+                )
+                with client:
+                    client.putfo(io.BytesIO(data), remote(path), mode="0600", size=len(data))
             except (scp.SCPException, paramiko.SSHException, OSError, EOFError) as exc:
                 if patience.late:
                     raise TimedOut(f"{self._where}: nothing moved for {self._stall_s:g} s") from exc
                 if self._closed.is_set() or not self._connection.is_up():
-                    raise LinkLost(f"{self._where}: {exc or 'the connection broke'}") from exc
+                    raise self._lost(str(exc)) from exc
                 return shown(str(exc).strip()) or "the upload failed"
-            finally:
-                client.close()
         return None
+
+    def _lost(self, problem: str) -> LinkLost:
+        if self._closed.is_set():
+            problem = "the connection was closed on this side"
+        return LinkLost(f"{self._where}: {problem or 'the connection broke'}")
 
     def _each(
         self,
@@ -258,7 +263,7 @@ class Scp:
         answer: Callable[[Item, Iterator[bytes]], T],
         *,
         first: Sequence[int] = (0,),
-        at_once: int = BATCH,
+        at_once: int | None = None,
     ) -> list[T | Failure]:
         """Run a script over items, many in one run, and read its answer for each."""
         results: dict[int, T | Failure] = {}
@@ -268,20 +273,16 @@ class Scp:
                 results[n] = failed
             else:
                 good.append(n)
-        for at in range(0, len(good), at_once):
-            batch = good[at : at + at_once]
+        for at in range(0, len(good), at_once or BATCH):
+            batch = good[at : at + (at_once or BATCH)]
             lines = [b" ".join(map(_far, paths(items[n]))) for n in batch]
             records = iter(self._shell.run(script, first, lines))
             for n in batch:
                 try:
                     results[n] = answer(items[n], records)
                 except StopIteration as exc:
-                    raise LinkLost(f"{self._where}: the far script left files out") from exc
+                    raise self._lost("the far script left files out") from exc
         return [results[n] for n in range(len(items))]
-
-    def _expect(self, so: bool) -> None:
-        if not so:
-            raise LinkLost(f"{self._where}: the far script left files out")
 
 
 def _far(path: str) -> bytes:

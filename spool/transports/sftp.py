@@ -124,8 +124,12 @@ class Sftp:
         if not self.durable:
             return
         failed = self._alone(jobs.sync_folder(folder))
-        if failed is not None:
-            raise LinkError(f"{self._where}: {failed.reason}", hint="look at that disk, and at its log")
+        if failed is None:
+            return
+        reason = f"{self._where}: {jobs.why(folder, failed)}"
+        if failed.code == packets.NO_SUCH_FILE:
+            raise FolderMissing(reason, hint=_MAKE_IT)
+        raise LinkError(f"{reason} (while syncing)", hint="look at that disk, and at its log")
 
     def make(self, folder: str) -> None:
         """Make a folder and those above it."""

@@ -154,20 +154,23 @@ def seal(path: str) -> Job[Failure | None]:
     return Failure(f"{shown(path)}: {problem}") if problem else None
 
 
-def sync_folder(folder: str) -> Job[Failure | None]:
-    """Sync a folder's names; None also where the server opens no folder as a file."""
+def sync_folder(folder: str) -> Job[Status | None]:
+    """Sync a folder's names; what went wrong, if anything did.
+
+    Nothing did where the server opens no folder as a file: then it cannot be had.
+    """
     [opened] = yield [sftp.open_file(remote(folder), sftp.READ_FLAG)]
     match opened:
         case Status(code=sftp.NO_SUCH_FILE):
-            return Failure(why(folder, opened))
+            return opened
         case Handle():
             pass
         case _:
             return None
     synced, _ = yield [sftp.extended(sftp.FSYNC, sftp.text(opened.raw)), sftp.close(opened)]
-    if isinstance(synced, Status) and synced.code in (sftp.OK, sftp.UNSUPPORTED):
-        return None
-    return Failure(f"{shown(folder)}: the sync failed: {_said(synced)}")
+    if not isinstance(synced, Status):
+        raise sftp.Garbled("an answer to a sync that is none")
+    return None if synced.code in (sftp.OK, sftp.UNSUPPORTED) else synced
 
 
 def move(old: str, new: str, *, server: Server) -> Job[bool | Failure]:

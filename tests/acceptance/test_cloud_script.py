@@ -1,4 +1,4 @@
-"""Spool here, the cloud script there as people run it: nothing is lost, and every message is accounted for."""
+"""Spool here, the cloud script there as people run it: nothing is lost, every message accounted for."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def test_a_steady_flow_arrives_once_and_all_of_it_is_received(laptop: Host, clou
     processed = [path.stem for path in (cloud / "claude-inbox" / "processed").iterdir()]
     assert sorted(processed) == sorted(ids)
     received = (cloud / "claude-chat.log").read_text().splitlines()
-    assert collections.Counter(line.rpartition(" ")[2] for line in received) == {f"{id}.json": 1 for id in ids}
+    assert collections.Counter(line.rpartition(" ")[2] for line in received) == {
+        f"{id}.json": 1 for id in ids
+    }
     assert not list((cloud / "claude-inbox").glob("*.json"))
     inferred = [each for each in laptop.log("message.received") if each.get("inferred")]
     assert len(laptop.log("message.received")) == MESSAGES

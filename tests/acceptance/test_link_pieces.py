@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from spool.attachments import Folder
+from spool.folder import Folder
 from tests.dialogue import Dialogue
 from tests.hosts import ENV, Host, hosts, until
 from tests.mail import rows
@@ -51,7 +51,6 @@ class Near(Dialogue):
         while (have := self.expect("have", within_s))["bytes"] < len(content) and not have.get("r"):
             pass
         return have
-
 
     def take_piece(self) -> bytes:
         """The bytes of the next piece."""

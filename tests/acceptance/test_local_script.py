@@ -48,7 +48,12 @@ def write_steadily(folder: Path, count: int) -> None:
     """What an agent with a shell does, at a steady pace."""
     began = time.monotonic()
     for n in range(count):
-        said = {"from": "claude-local", "to": "claude-cloud-agent-1", "subject": f"number {n}", "body": "x" * 2000}
+        said = {
+            "from": "claude-local",
+            "to": "claude-cloud-agent-1",
+            "subject": f"number {n}",
+            "body": "x" * 2000,
+        }
         (folder / f"msg-{n}.json").write_text(json.dumps(said))
         time.sleep(max(0.0, began + (n + 1) / PER_SECOND - time.monotonic()))
 
@@ -60,7 +65,9 @@ def arrived(host: Host) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("script", "pause_s"), [(scripts.LOCAL_STEP_1, None), (scripts.LOCAL_OPTION_1, 1.0)], ids=["step 1", "option 1"]
+    ("script", "pause_s"),
+    [(scripts.LOCAL_STEP_1, None), (scripts.LOCAL_OPTION_1, 1.0)],
+    ids=["step 1", "option 1"],
 )
 def test_its_messages_come_once_and_our_replies_all_reach_it(
     tmp_path: Path,

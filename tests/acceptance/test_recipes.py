@@ -56,7 +56,7 @@ def files_in(folder: Path) -> list[Path]:
 
 def test_a_question_and_its_answer_go_from_shell_to_shell(pair: tuple[Host, Host], tmp_path: Path) -> None:
     """Written with echo, read with jq, answered by subject alone: both ways over two spools."""
-    laptop, cloud = pair
+    laptop, _ = pair
     run(tmp_path, scripts.LOCAL_SEND)
     until(lambda: files_in(tmp_path / "claude-inbox"), what="nothing came to the cloud")
     assert not files_in(tmp_path / "to-cloud")

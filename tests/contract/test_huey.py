@@ -108,7 +108,8 @@ def test_every_task_is_json_in_the_queue(huey: Made, place: Path) -> None:
     connection = apsw.Connection(str(place / sqlite.FILE))
     names = [json.loads(data)[1] for (data,) in connection.execute("SELECT data FROM task")]
     connection.close()
-    assert sorted(names) == [f"workers.tasks.{name}" for name in ("alive", "archive", "pull", "push", "sweep")]
+    every = ("alive", "archive", "pull", "push", "sweep")
+    assert sorted(names) == [f"workers.tasks.{name}" for name in every]
 
 
 class Trap:

@@ -11,12 +11,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from spool import freight, inbox
+from spool import inbox
 from spool.api import Spool
-from spool.attachments import WHOLE_S, Folder
+from spool.attachments import WHOLE_S
 from spool.errors import BadInput, BadMessage, NoRoute, NotFound, SecretFound
+from spool.folder import Folder
+from spool.freight import Freight
 from spool.message import MAX_ATTACHMENTS, Attachment, seal
 from spool.outbox import settle
+from spool.settings import Settings
 from spool.states import State
 from spool.store.base import Parcel
 from spool.transports.base import Accepted, Deferred, Outcome
@@ -76,8 +79,13 @@ def leased(spool: Spool, peer: str = "cloud") -> list[Parcel]:
     return lease(spool.store, peer=peer, now=spool._clock.now(), generation=generation)
 
 
+def freight(spool: Spool, peer: str = "cloud") -> Freight:
+    """The files of a peer, as its link sees them."""
+    return Freight(spool.store, Settings(spool.home, spool.store, spool._clock), peer, spool._clock)
+
+
 def there(spool: Spool, content: bytes, peer: str = "cloud") -> None:
-    freight.there(spool.store, peer, hashlib.sha256(content).hexdigest())
+    freight(spool, peer).there(hashlib.sha256(content).hexdigest())
 
 
 # -- sending ----------------------------------------------------------------------------------
@@ -133,7 +141,7 @@ def test_nothing_is_copied_for_a_message_that_is_refused(
 
 def test_a_file_that_is_none_sends_nothing(spool: Spool, report: Path, tmp_path: Path) -> None:
     """All or none."""
-    with pytest.raises(BadInput, match="missing.txt: No such file"):
+    with pytest.raises(BadInput, match=r"missing\.txt: No such file"):
         spool.send("cloud-1", subject="Look", attach=[report, tmp_path / "missing.txt"])
     assert spool.outbox() == []
     with pytest.raises(BadMessage, match="the limit is 64"):
@@ -253,7 +261,7 @@ def test_files_are_brought_again_where_the_message_was_deferred(spool: Spool, re
     (parcel,) = leased(spool)
     settle(spool.store, "cloud", "here", [(parcel, Deferred("its attachments are not here yet"))], now=1.0)
 
-    assert [file.sha256 for file in freight.due(spool.store, "cloud", now=1e6)] == [of(b"a report")["sha256"]]
+    assert [file.sha256 for file in freight(spool).due()] == [of(b"a report")["sha256"]]
 
 
 def test_a_file_that_cannot_be_brought_ends_its_message(spool: Spool, report: Path) -> None:
@@ -261,7 +269,7 @@ def test_a_file_that_cannot_be_brought_ends_its_message(spool: Spool, report: Pa
     id = spool.send("cloud-1", subject="Look", attach=[report])
     other = spool.send("desk-1", subject="Look", attach=[report])
     sha256 = of(b"a report")["sha256"]
-    freight.refuse(spool.store, "cloud", "here", sha256, reason="too large there", now=spool._clock.now())
+    freight(spool).refuse(sha256, "too large there")
 
     assert (spool.sent(id).state, spool.sent(id).reason) == (State.DEAD, "too large there")
     assert spool.state(other) is State.QUEUED
@@ -271,30 +279,33 @@ def test_a_file_that_arrives_damaged_is_tried_three_times(spool: Spool, report: 
     """Not for ever: each time costs all of it."""
     id = spool.send("cloud-1", subject="Look", attach=[report])
     sha256 = of(b"a report")["sha256"]
-    tries = [freight.damaged(spool.store, "cloud", "here", sha256, now=1.0) for _ in range(3)]
+    tries = [freight(spool).damaged(sha256) for _ in range(3)]
 
     assert tries == [True, True, False]
     assert "damaged 3 times" in str(spool.sent(id).reason)
 
 
-def test_a_deferred_file_holds_its_message_back_with_the_reason(spool: Spool, report: Path, now: Turned) -> None:
+def test_a_deferred_file_holds_its_message_back_with_the_reason(
+    spool: Spool, report: Path, now: Turned
+) -> None:
     """Later each time; who asks sees why."""
     id = spool.send("cloud-1", subject="Look", attach=[report])
     sha256 = of(b"a report")["sha256"]
-    freight.defer(spool.store, "cloud", "here", sha256, reason="no room there", now=now.at)
+    freight(spool).defer(sha256, "no room there")
 
     row = spool.sent(id)
     assert (row.state, row.reason, row.attempts) == (State.QUEUED, "no room there", 1)
     assert row.due is not None and row.due > now.at
-    assert freight.due(spool.store, "cloud", now=now.at) == []
-    assert len(freight.due(spool.store, "cloud", now=row.due)) == 1
+    assert freight(spool).due() == []
+    now.at = row.due
+    assert len(freight(spool).due()) == 1
 
 
 def test_a_relayed_messages_sender_is_told_of_its_end(spool: Spool) -> None:
     """The host it came from cannot know otherwise."""
     place(spool, b"one")
     arrive(spool, to="desk-1", hops=("cloud",), attachments=[of(b"one")])
-    assert freight.refuse(spool.store, "desk", "here", of(b"one")["sha256"], reason="never", now=2.0)
+    freight(spool, "desk").refuse(of(b"one")["sha256"], "never")
     with spool.store.read() as tx:
         assert tx.acks.waiting() == {"cloud": 1}
 
@@ -307,7 +318,7 @@ def test_a_dead_message_is_tried_again_with_its_files(spool: Spool, report: Path
     spool.retry_dead(id)
 
     assert leased(spool) == []
-    assert len(freight.due(spool.store, "cloud", now=spool._clock.now())) == 1
+    assert len(freight(spool).due()) == 1
 
 
 def test_a_dead_message_without_its_files_stays_dead(spool: Spool, report: Path, now: Turned) -> None:

@@ -13,9 +13,10 @@ import pytest
 
 from spool import attachments
 from spool.api import Spool
-from spool.attachments import MB, PART_S, WHOLE_S, Folder, Here, Part
+from spool.attachments import MB, PART_S, WHOLE_S
 from spool.config import Host
 from spool.errors import BadInput, FileTrouble, StoreFull, TooLarge
+from spool.folder import Folder, Here, Part
 from spool.message import Attachment
 from spool.transports.base import Deferred, Refused
 from tests.desk import Turned, clocked, make_home
@@ -61,15 +62,11 @@ def used(spool: Spool) -> int:
 
 
 def keep(spool: Spool, path: Path, **more: Any) -> Attachment:
-    return attachments.keep(
-        spool.store, spool.home, spool.config.host, path, now=spool._clock.now(), **more
-    )
+    return attachments.keep(spool.store, spool.home, spool.config.host, path, now=spool._clock.now(), **more)
 
 
 def receive(spool: Spool, file: Attachment, peer: str = "cloud") -> Part | Here | Deferred | Refused:
-    return attachments.receive(
-        spool.store, spool.home, spool.config.host, peer, file, now=spool._clock.now()
-    )
+    return attachments.receive(spool.store, spool.home, spool.config.host, peer, file, now=spool._clock.now())
 
 
 def coming(spool: Spool, file: Attachment, peer: str = "cloud") -> Part:
@@ -146,9 +143,7 @@ def test_what_is_no_file_is_refused(spool: Spool, tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("change", [b"longer" * MB, b"x", b"y" * 2 * MB])
-def test_a_file_that_changes_while_it_is_read_is_refused(
-    spool: Spool, tmp_path: Path, change: bytes
-) -> None:
+def test_a_file_that_changes_while_it_is_read_is_refused(spool: Spool, tmp_path: Path, change: bytes) -> None:
     """A half of one and a half of another is neither; nothing of it stays."""
     path = a_file(tmp_path, b"x" * 2 * MB)
     os.utime(path, (1.0, 1.0))
@@ -187,7 +182,7 @@ def test_a_copy_that_is_broken_off_leaves_nothing(spool: Spool, tmp_path: Path) 
 
 def test_what_can_never_fit_is_too_large(spool: Spool, tmp_path: Path) -> None:
     """It says how much would fit and what to change."""
-    with pytest.raises(TooLarge, match="4,194,304 bytes are the most on here.*attachments_mb"):
+    with pytest.raises(TooLarge, match=r"4,194,304 bytes are the most on here.*attachments_mb"):
         keep(spool, a_file(tmp_path, b"x" * (QUOTA_MB * MB + 1)))
     assert (kept(spool), used(spool)) == ({}, 0)
 

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from spool import freight
 from spool import home as homes
+from spool.api import Spool
+from spool.desk import SYSTEM
+from spool.freight import Freight
+from spool.settings import Settings
 from tests.hosts import ENV
 from tests.unit.test_cli import Cli
 
@@ -103,13 +106,12 @@ def test_the_outbox_says_how_far_a_file_got(spool: Cli, tmp_path: Path) -> None:
     path.write_bytes(os.urandom(40_000_000))
     id = spool.send("Look", "--attach", str(path), to="carol")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    from spool.api import Spool
-
     with Spool(spool.home) as api:
-        freight.got(api.store, "cloud", sha256, 12_345_678)
+        freight = Freight(api.store, Settings(api.home, api.store, SYSTEM), "cloud", SYSTEM)
+        freight.got(sha256, 12_345_678)
         assert "attachment 12 of 40 MB: Look" in spool.ok("outbox")
         assert spool.json("outbox")[0]["attached"] == {"there": 12_345_678, "bytes": 40_000_000}
-        freight.there(api.store, "cloud", sha256)
+        freight.there(sha256)
     assert "attachment" not in spool.ok("outbox")
     assert spool.json("outbox")[0]["id"] == id
     assert "attached" not in spool.json("outbox")[0]

@@ -16,7 +16,8 @@ FLOORS = {
     1: "message states config retry errors log strictjson secret_rules clock version foreign terms excerpt",
     2: "store.base transports.base",
     3: (
-        "outbox inbox attachments freight router carrier gate sweep doorbell presence settings home config_edit authorized files_gate"
+        "outbox inbox folder attachments freight"
+        " router carrier gate sweep doorbell presence settings home config_edit authorized files_gate"
         " kit store transports"
     ),
     4: "api desk looking sending reading waiting mending delivery running views history history_views demo __init__",
