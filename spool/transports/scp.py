@@ -31,7 +31,9 @@ from spool.transports.ssh_connection import Connection
 from spool.transports.ssh_settings import Hop
 
 BATCH: Final = 250  # files for one run of a script
-BUNDLE_BYTES: Final = 4 * 1024 * 1024
+BUNDLE_BYTES: Final = 1024 * 1024
+# How much of an upload has arrived is not told until its end; a line slower than this is given up.
+SLOWEST_BPS: Final = 64 * 1024
 FETCH_BYTES: Final = 16 * 1024 * 1024
 _MAKE_IT: Final = "make that folder there, or correct inbox and outbox of the peer in spool.toml"
 _ALLOW: Final = (
@@ -233,7 +235,8 @@ class Scp:
 
     def _upload(self, path: str, data: bytes) -> str | None:
         """Put bytes into a hidden file by scp; what went wrong, if anything did."""
-        with Patience(self._stall_s, self._connection.cut) as patience:
+        limit_s = self._stall_s + len(data) / SLOWEST_BPS
+        with Patience(limit_s, self._connection.cut) as patience:
             try:
                 client = scp.SCPClient(
                     self._connection.transport(),
@@ -244,7 +247,7 @@ class Scp:
                     client.putfo(io.BytesIO(data), remote(path), mode="0600", size=len(data))
             except (scp.SCPException, paramiko.SSHException, OSError, EOFError) as exc:
                 if patience.late:
-                    raise TimedOut(f"{self._where}: nothing moved for {self._stall_s:g} s") from exc
+                    raise TimedOut(f"{self._where}: nothing moved for {limit_s:.0f} s") from exc
                 if self._closed.is_set() or not self._connection.is_up():
                     raise self._lost(str(exc)) from exc
                 return shown(str(exc).strip()) or "the upload failed"

@@ -75,7 +75,7 @@ def test_as_root_a_full_disk_is_a_failure_that_says_so(what: str, reach: Reach) 
     options = "size=256k,mode=0700" if what == "blocks" else "nr_inodes=3,mode=0700"
     with small_disk(reach.folder, options):
         files = reach.open()
-        first, *more = files.put([(reach.at(f"{n}"), os.urandom(100_000)) for n in range(2)])
+        _, *more = files.put([(reach.at(f"{n}"), os.urandom(100_000)) for n in range(2)])
         more += files.put([(reach.at("third"), os.urandom(200_000)), (reach.at("fourth"), b"x" * 200_000)])
         files.close()
 
@@ -245,7 +245,7 @@ def calls(reach: Reach, files: Files) -> dict[str, Callable[[], object]]:
     return {
         "entries": lambda: files.entries(str(reach.folder)),
         "fetch": lambda: files.fetch([reach.at("x")], max_bytes=1),
-        "put": lambda: files.put([(reach.at("x"), os.urandom(3_000_000))]),
+        "put": lambda: files.put([(reach.at("x"), os.urandom(250_000))]),
         "sync": lambda: files.sync(str(reach.folder)),
     }
 
@@ -256,7 +256,7 @@ def test_a_far_side_that_falls_silent_is_given_up(name: str, reach: Reach) -> No
     """After the time without progress that the config allows, however much was done before."""
     with behind_proxy(reach) as proxy:
         files = reach.open(connect_timeout_s=1.0)
-        proxy.stall_after(200_000 if name == "put" else 100, "up")
+        proxy.stall_after(100_000 if name == "put" else 100, "up")
 
         with pytest.raises(TimedOut):
             calls(reach, files)[name]()
