@@ -8,6 +8,7 @@ full one, in turns. Figures of one run on a shared machine: read the ratios.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -55,6 +56,7 @@ def main() -> int:
             old = _old_ids(large)
             figures |= _daily(small, large, old, given.rounds)
             figures |= _searches(large, old, given.rounds)
+        figures |= _by_command(full, old, max(1, given.rounds // 10))
         figures |= _moving(full)
     _report(figures)
     return 0
@@ -84,7 +86,9 @@ def _filled(home: Path, count: int) -> Figures:
             for n in range(first, min(first + BATCH, count)):
                 text += _ended(tx, writer, n, start + n * (YEAR_S - 172_800) / count)
         while _moved(store):
-            pass
+            _tidied(store)
+    while _tidied(store):
+        pass
     took = time.perf_counter() - began
     store.close()
     size = sum(path.stat().st_size for path in home.glob("spool.db*")) - before
@@ -100,6 +104,11 @@ def _filled(home: Path, count: int) -> Figures:
 def _moved(store: SqliteStore) -> int:
     with store.write(sync=False) as tx:
         return tx.sweepings.archive(before=time.time(), stale_before=0.0, limit=sweep.MOVE).rows
+
+
+def _tidied(store: SqliteStore) -> bool:
+    with store.write(sync=False) as tx:
+        return tx.sweepings.tidy()
 
 
 def _archived(home: Path) -> int:
@@ -219,6 +228,24 @@ def _searches(spool: Spool, old: list[str], rounds: int) -> Figures:
         took.setdefault("search, all kinds", []).append(seconds)
         if not found:
             sys.exit(f"bench: search {n} for {words!r} found nothing")
+    return {k: v for what, seconds in took.items() for k, v in _spread(what, seconds).items()}
+
+
+def _by_command(home: Path, old: list[str], rounds: int) -> Figures:
+    """`spool search` as a process, for a word of an old message; beside one that does nothing."""
+    python = [sys.executable, "-m", "spool", "--home", str(home)]
+    took: dict[str, list[float]] = {}
+    with Spool(home, agent="al") as spool:
+        words = [
+            words for what, words, _ in itertools.islice(_asked(spool, old), 8 * rounds) if "rare" in what
+        ]
+    for word in words:
+        _timed(
+            took, "spool search, as a process", partial(subprocess.check_output, [*python, "search", word])
+        )
+        _timed(
+            took, "spool --version, as a process", partial(subprocess.check_output, [*python, "--version"])
+        )
     return {k: v for what, seconds in took.items() for k, v in _spread(what, seconds).items()}
 
 

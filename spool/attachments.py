@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -22,9 +23,12 @@ MB: Final = 1024 * 1024
 # What no message needs goes this long after it was last wanted: its message may be on its way.
 WHOLE_S: Final = 3600.0
 PART_S: Final = 86_400.0
-BATCH: Final = 500
+BATCH: Final = 50
+# What a file takes on the disk at least: many small ones must not pass the room uncounted.
+LEAST_BYTES: Final = 4096
 # One peer alone must not leave the others without room.
 PEER_SHARE: Final = 0.75
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Told = Callable[[int, int], None]
 
@@ -69,9 +73,10 @@ def reserve(
 
 
 def _fits(tx: Tx, name: str, peer: str, size: int, quota: int, share: int) -> bool:
-    more = size - (tx.attachments.reserved(name) or 0)
-    fits_share = not peer or tx.attachments.used(peer) + more <= share
-    return fits_share and tx.attachments.used() + more <= quota
+    before = tx.attachments.reserved(name)
+    more = max(size, LEAST_BYTES) - (0 if before is None else max(before, LEAST_BYTES))
+    fits_share = not peer or tx.attachments.used(peer, least=LEAST_BYTES) + more <= share
+    return fits_share and tx.attachments.used(least=LEAST_BYTES) + more <= quota
 
 
 def forget(store: Store, home: Path, *, now: float) -> int:
@@ -84,15 +89,24 @@ def forget(store: Store, home: Path, *, now: float) -> int:
         with store.write(sync=False) as tx:
             tx.attachments.forget()
             names = tx.attachments.unneeded(whole_before=now - WHOLE_S, part_before=now - PART_S, limit=BATCH)
-            for name in names:
-                folder.remove(name)
+            removed = [name for name in names if _remove(folder, name)]
+            for name in removed:
                 tx.attachments.free(name)
-        gone += len(names)
-        if len(names) < BATCH:
+        gone += len(removed)
+        if len(names) < BATCH or not removed:
             break
     if gone:
         log.info("attachment.forgotten", count=gone)
     return gone
+
+
+def _remove(folder: Folder, name: str) -> bool:
+    try:
+        folder.remove(name)
+    except OSError as exc:
+        log.warning("store.failed", error=f"{folder.root / name}: {exc.strerror}")
+        return False
+    return True
 
 
 def _adopt(store: Store, folder: Folder, now: float) -> None:
@@ -127,6 +141,9 @@ def receive(
             tx.attachments.free(part)
             folder.remove(part)
             return Here(file.bytes)
+        if tx.attachments.reserved(part) not in (None, file.bytes):
+            # It was offered with another size: what another link still writes must not come on top.
+            folder.remove(part)
     try:
         written = min(folder.size(part), file.bytes)
         reserve(store, home, host, part, peer=peer, size=file.bytes, now=now, written=written)
@@ -171,7 +188,8 @@ def keep(
             raise BadInput(f"{path}: not a regular file", hint="pack a folder into one file first")
         return _keep(store, home, host, fd, path, before, now, told)
     except OSError as exc:
-        raise BadInput(f"{path}: {exc.strerror}", hint="check the disk") from exc
+        problem = f"{path}: it could not be copied into {home}: {exc.strerror}"
+        raise (StoreFull if exc.errno in FULL else BadInput)(problem, hint="check the disk") from exc
     finally:
         os.close(fd)
 

@@ -160,7 +160,7 @@ class FilesGate(Gate):
     def received(self, seen: Sequence[tuple[Unproven, str]]) -> None:
         """Take these for received; the text says what shows it."""
         now = self._clock.now()
-        outbox.infer_received(self._store, self.peer_name, seen, now=now)
+        outbox.infer_received(self._store, self.peer_name, self.host, seen, now=now)
 
     def lost(self, rows: Sequence[Unproven], why: str) -> None:
         """The folder that these stood in is gone: publish them again."""
@@ -169,7 +169,7 @@ class FilesGate(Gate):
             tx.outbox.offer_again([row.seq for row in rows], now=now)
             for row in rows:
                 tx.ledger.event(
-                    Event(row.id, row.sender, now, None, self.peer_name, "sent", "lost", None, why)
+                    Event(row.id, row.sender, now, self.host, self.peer_name, "sent", "lost", None, why)
                 )
         for row in rows:
             log.warning(

@@ -86,11 +86,15 @@ class Folder:
             os.close(folder)
 
     def found(self) -> dict[str, int]:
-        """The names of everything in the folder, with its bytes."""
+        """The names of all files in the folder, each with its bytes."""
         if not self.root.is_dir():
             return {}
         with os.scandir(self.root) as entries:
-            return {each.name: each.stat(follow_symlinks=False).st_size for each in entries}
+            return {
+                each.name: each.stat(follow_symlinks=False).st_size
+                for each in entries
+                if not each.is_dir(follow_symlinks=False)
+            }
 
 
 class Part:

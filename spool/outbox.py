@@ -161,7 +161,9 @@ def apply_acks(store: Store, peer: str, acks: Iterable[Ack], *, now: float) -> N
     _log_known(peer, known, now)
 
 
-def infer_received(store: Store, peer: str, seen: Iterable[tuple[Unproven, str]], *, now: float) -> None:
+def infer_received(
+    store: Store, peer: str, host: str, seen: Iterable[tuple[Unproven, str]], *, now: float
+) -> None:
     """Take published messages for received by what became of their files; the text says how that shows."""
     known: list[tuple[Outgoing, State]] = []
     with store.write(sync=True) as tx:
@@ -172,7 +174,7 @@ def infer_received(store: Store, peer: str, seen: Iterable[tuple[Unproven, str]]
             agent = row.recipient.partition("@")[0]
             ack = Ack(sender=agent, to=row.sender, re=row.id, status="received")
             if (state := _take_ack(tx, row, ack, now)) is not None:
-                tx.ledger.event(Event(row.id, row.sender, now, None, peer, state, "inferred", None, how))
+                tx.ledger.event(Event(row.id, row.sender, now, host, peer, state, "inferred", None, how))
                 known.append((row, state))
     _log_known(peer, known, now, inferred=True)
 

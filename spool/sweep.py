@@ -120,8 +120,9 @@ def archive(
         tell(total)
         if sum(moved) < MOVE:
             break
-        # Whoever waits to write looks for the lock from time to time only.
-        time.sleep(PAUSE_S)
+        _tidy(store)
+    while total and _tidy(store):
+        pass
     forgotten = BATCH if is_steady(store, now) else 0
     while forgotten == BATCH:
         with store.write(sync=False) as tx:
@@ -129,3 +130,12 @@ def archive(
     if total:
         log.info("archive.moved", count=total)
     return total
+
+
+def _tidy(store: Store) -> bool:
+    # Whoever waits to write looks for the lock from time to time only.
+    time.sleep(PAUSE_S)
+    with store.write(sync=False) as tx:
+        more = tx.sweepings.tidy()
+    time.sleep(PAUSE_S)
+    return more

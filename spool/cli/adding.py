@@ -47,7 +47,7 @@ def add(call: Call, name: str, url: str, given: Given) -> None:
     if peer != before:
         config_edit.set_peer(call.home, name, _values(peer))
     spool = call.spool()
-    made = adding_files.prepare(call, peer, yes=given.yes, kit=given.kit) if peer.is_files else []
+    made = adding_files.prepare(call, peer, given, new=before is None) if peer.is_files else []
     found = checking.check(spool, peer)
     told = _take_agents(call, peer, found.agents) if not peer.agents else []
     command = checking.authorize_command(spool) if peer.scheme == "ssh" and not found.ok else None
@@ -65,9 +65,9 @@ def add(call: Call, name: str, url: str, given: Given) -> None:
         _said(name, before, peer, told, found),
     )
     if not found.ok:
-        last = found.steps[-1]
-        call.warn(f"warning: {name} does not work yet: {last.step}: {last.detail}; {last.hint}".rstrip("; "))
-        if command is not None and last.step in AT_FAULT_THERE:
+        bad = next(step for step in found.steps if not step.ok)
+        call.warn(f"warning: {name} does not work yet: {bad.step}: {bad.detail}; {bad.hint}".rstrip("; "))
+        if command is not None and bad.step in AT_FAULT_THERE:
             call.warn(f"on the host of {name} run: {command}")
 
 

@@ -46,7 +46,7 @@ def refuse_unnamed(peer: Peer) -> None:
         )
 
 
-def prepare(call: Call, peer: Peer, *, yes: bool, kit: bool) -> list[str]:
+def prepare(call: Call, peer: Peer, given: Given, *, new: bool) -> list[str]:
     """Make the folders that are missing, where a person agrees; what was made. Never raises for the peer."""
     try:
         files = open_files(peer, call.home)
@@ -54,7 +54,10 @@ def prepare(call: Call, peer: Peer, *, yes: bool, kit: bool) -> list[str]:
         # The check that follows says it step by step.
         return []
     try:
-        return _prepare(call, files, peer, yes=yes, wants_kit=kit)
+        return [
+            *_make_folders(call, files, peer, yes=given.yes),
+            *_copy_kit(call, files, peer, given, new=new),
+        ]
     except LinkError as exc:
         call.warn(f"warning: {exc}")
         return []
@@ -62,18 +65,20 @@ def prepare(call: Call, peer: Peer, *, yes: bool, kit: bool) -> list[str]:
         files.close()
 
 
-def _prepare(call: Call, files: Files, peer: Peer, *, yes: bool, wants_kit: bool) -> list[str]:
+def _make_folders(call: Call, files: Files, peer: Peer, *, yes: bool) -> list[str]:
     made = []
     for folder in folders.missing(files, peer):
         if yes or _agreed(f"{peer.name} has no {folder}. Make it?"):
             files.make(folder)
             made.append(folder)
-    if peer.scheme == "sftp" and (wants_kit or (not yes and _agreed(f"Copy {kit.NAME} to {peer.name}?"))):
-        made += _copy_kit(call, files, peer)
     return made
 
 
-def _copy_kit(call: Call, files: Files, peer: Peer) -> list[str]:
+def _copy_kit(call: Call, files: Files, peer: Peer, given: Given, *, new: bool) -> list[str]:
+    """Copy spool-lite there, if that is asked for; a person who adds a new peer is asked."""
+    offered = new and peer.scheme == "sftp" and not given.yes
+    if not given.kit and not (offered and _agreed(f"Copy {kit.NAME} to {peer.name}?")):
+        return []
     path = f"~/{kit.NAME}"
     text = kit.text().encode()
     (there,) = files.fetch([path], max_bytes=len(text) + 1)
@@ -83,7 +88,8 @@ def _copy_kit(call: Call, files: Files, peer: Peer) -> list[str]:
     if isinstance(failed, Failure):
         call.warn(f"warning: {kit.NAME} was not copied: {failed.reason}")
         return []
-    call.say(f"{path} is there now: run it with `sh {path}`")
+    if not call.json:
+        call.say(f"{path} is there now: run it with `sh {path}`")
     return [path]
 
 

@@ -517,8 +517,8 @@ class AttachmentRows(Protocol):
     def lost(self, seqs: Iterable[int]) -> None:
         """The next hop of these rows may not have their files after all."""
 
-    def used(self, peer: str | None = None) -> int:
-        """Bytes that all files have or will have, or those that one peer brought."""
+    def used(self, peer: str | None = None, *, least: int = 0) -> int:
+        """Bytes that all files have or will have, or those that one peer brought, each `least` at least."""
 
     def reserved(self, name: str) -> int | None:
         """Bytes that a file has or will have; None where there is none of this name."""
@@ -570,6 +570,12 @@ class Sweepings(Protocol):
         Received or read with no end by `stale_before` counts as ended there. What asked for an answer
         and has none stays until it comes, unless it is dead or rejected; a host that only relays it
         cannot know, and moves it.
+        """
+
+    def tidy(self) -> bool:
+        """Put a little of what makes the archive searchable in order; False where there was nothing to do.
+
+        A search works without it, and takes longer the more is left.
         """
 
     def forget_seen(self, *, before: float, limit: int) -> int:

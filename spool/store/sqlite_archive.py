@@ -9,6 +9,8 @@ from spool.store.sqlite_asked import SIDES
 from spool.store.sqlite_live import COLUMNS
 from spool.store.sqlite_rows import Db
 
+# Of the index, rewritten at once at the most; more than a batch of the archive adds to it.
+_PAGES: Final = 32
 # The answer it asked for has not come, and may still do so.
 _WANTS: Final = (
     "(answered = 0 AND outcome IS NOT 'rejected' AND (deadline_at IS NOT NULL"
@@ -65,6 +67,14 @@ class SqliteMoves:
         ):
             self._db.executemany(statement, seqs)
         return Moved(len(past), len(kept))
+
+    def tidy(self) -> bool:
+        """See `Sweepings.tidy`."""
+        before = self._db.total_changes()
+        for side in SIDES:
+            # sqlite.org/fts5.html#the_merge_command: a single change means that nothing was left.
+            self._db.execute(f"INSERT INTO {side}_words ({side}_words, rank) VALUES ('merge', ?)", (_PAGES,))
+        return self._db.total_changes() - before > len(SIDES)
 
     def _all_columns(self, side: Side) -> str:
         if side not in self._columns:

@@ -98,9 +98,11 @@ class SqliteAttachments:
             "UPDATE attached SET there = 0, got = 0, wrong = 0 WHERE outbox = ?", [(seq,) for seq in seqs]
         )
 
-    def used(self, peer: str | None = None) -> int:
-        which, values = ("", ()) if peer is None else (" WHERE peer = ?", (peer,))
-        row = self._db.execute(f"SELECT ifnull(sum(bytes), 0) FROM attachments{which}", values).fetchone()
+    def used(self, peer: str | None = None, *, least: int = 0) -> int:
+        row = self._db.execute(
+            "SELECT ifnull(sum(max(bytes, ?1)), 0) FROM attachments WHERE ?2 IS NULL OR peer = ?2",
+            (least, peer),
+        ).fetchone()
         return int(row[0])
 
     def reserved(self, name: str) -> int | None:

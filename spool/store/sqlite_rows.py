@@ -28,5 +28,8 @@ class Db(Protocol):
     def executemany(self, statements: str, sequence: Iterable[Any], /) -> Rows:
         """Run one statement with each of the values."""
 
+    def total_changes(self) -> int:
+        """Rows that all statements of this connection changed."""
+
     def changes(self) -> int:
         """Rows that the last statement changed."""

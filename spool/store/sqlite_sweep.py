@@ -92,6 +92,9 @@ class SqliteSweepings:
     def archive(self, *, before: float, stale_before: float, limit: int) -> Moved:
         return self._moves.move(before=before, stale_before=stale_before, limit=limit)
 
+    def tidy(self) -> bool:
+        return self._moves.tidy()
+
     def forget_seen(self, *, before: float, limit: int) -> int:
         self._db.execute(
             "DELETE FROM seen WHERE (sender, id) IN (SELECT sender, id FROM seen WHERE at < ? LIMIT ?)",

@@ -19,6 +19,7 @@ from spool.transports.base import Files, Left, Outcome, Refused
 from spool.transports.publish import Draft, Publisher
 from spool.transports.receipts import Receipts
 from spool.transports.take import Taker
+from spool.transports.watch import Watch
 
 BATCH: Final = 256
 LOOK_S: Final = 1.0
@@ -42,6 +43,7 @@ class Rounds:
         self._publisher: Publisher | None = None
         self._receipts: Receipts | None = None
         self._taker: Taker | None = None
+        self._watch: Watch | None = None
         self._wake = threading.Condition()
         self._due = True
         self._ended = threading.Event()
@@ -102,6 +104,8 @@ class Rounds:
             self.end(LinkLost(f"the store here failed: {exc.message}", hint=exc.hint))
         finally:
             self.end()
+            if self._watch is not None:
+                self._watch.close()
             with contextlib.suppress(StoreError):
                 self._gate.left(str(self._error or "ended here"))
         if self._error is not None:
@@ -121,6 +125,8 @@ class Rounds:
             self._receipts.begin()
         if outbox:
             self._taker = self._new_taker(outbox)
+            if self._peer.scheme == "dir":
+                self._watch = Watch([outbox], self.look)
 
     # -- a turn --------------------------------------------------------------------------------
 

@@ -97,7 +97,8 @@ class Taker:
             return False
         if entry.kind == "file":
             return True
-        self._tell_once(entry.name, f"it is a {entry.kind}, and no file")
+        what = "pipe, socket or device" if entry.kind == "other" else entry.kind
+        self._tell_once(entry.name, f"it is a {what}, and no file")
         return False
 
     def _take_offered(self, entries: Sequence[Entry]) -> int:

@@ -140,6 +140,7 @@ def test_room_is_counted_from_the_start(store: Store) -> None:
         tx.attachments.reserve("part", peer="p", size=100, now=1.0)
         tx.attachments.reserve("part", peer="p", size=200, now=2.0)
         assert (tx.attachments.used(), tx.attachments.used("p"), tx.attachments.used("q")) == (210, 200, 0)
+        assert (tx.attachments.used(least=100), tx.attachments.used("p", least=500)) == (300, 500)
         assert (tx.attachments.reserved("part"), tx.attachments.reserved("none")) == (200, None)
         tx.attachments.free("part")
         tx.attachments.free("part")

@@ -290,3 +290,21 @@ def test_kept_rows_do_not_stand_in_the_way(store: Store) -> None:
 
     assert [archive(store, limit=2) for _ in range(4)] == [Moved(0, 2), Moved(0, 2), Moved(1, 1), Moved(0, 0)]
     assert row(store, "m1").archived
+
+
+def test_tidying_ends_and_changes_nothing_that_is_found(store: Store) -> None:
+    """A little at a time, until there is nothing left to do."""
+    for n in range(30):
+        send(store, f"s{n}", at=1.0 + n, raw=raw("common", f"own{n}"))
+        come(store, f"c{n}", at=1.0 + n, raw=raw("common", f"own{n}"))
+        archive(store)
+    before = found(store, "common")
+    steps = 0
+    more = True
+    while more:
+        with store.write(sync=False) as tx:
+            more = tx.sweepings.tidy()
+        steps += 1
+
+    assert 2 <= steps < 100 and found(store, "common") == before and len(before) == 60
+    assert sorted(found(store, "own7")) == ["c7", "s7"]

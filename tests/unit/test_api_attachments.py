@@ -14,8 +14,8 @@ import pytest
 from spool import inbox
 from spool.api import Spool
 from spool.attachments import WHOLE_S
-from spool.errors import BadInput, BadMessage, NoRoute, NotFound, SecretFound
-from spool.folder import Folder
+from spool.errors import BadConfig, BadInput, BadMessage, NoRoute, NotFound, SecretFound
+from spool.folder import Folder, Part
 from spool.freight import Freight
 from spool.message import MAX_ATTACHMENTS, Attachment, seal
 from spool.outbox import settle
@@ -350,3 +350,22 @@ def test_two_homes_do_not_share_files(spool: Spool, report: Path) -> None:
     spool.send("me", subject="Look", attach=[report])
     assert (spool.home / "attachments").stat().st_mode & 0o077 == 0
     assert os.stat(Folder(spool.home).path(of(b"a report")["sha256"])).st_mode & 0o077 == 0
+
+
+def test_a_disk_that_fills_up_on_the_way_puts_a_file_off(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left below the mark is for mail; a part that goes on counts as wanted."""
+    part = freight(spool).offered(Attachment("x", 1000, "a" * 64))
+    assert isinstance(part, Part)
+    assert freight(spool).has_room(part)
+    low = spool.config.host.low_water_mb * 1024 * 1024
+    monkeypatch.setattr("spool.store.sqlite.SqliteStore.free_bytes", lambda self: low - 1)
+    assert not freight(spool).has_room(part)
+    part.close()
+
+
+def test_the_room_is_no_negative_number(tmp_path: Path) -> None:
+    """It says which key, and what may stand there."""
+    with pytest.raises(BadConfig, match=r"\[host\] attachments_mb: 0 \(take none\) or more"):
+        Spool(make_home(tmp_path / "other", "me", host="attachments_mb = -1"))

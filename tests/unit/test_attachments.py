@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,7 @@ from spool.folder import Folder, Here, Part
 from spool.message import Attachment
 from spool.transports.base import Deferred, Refused
 from tests.desk import Turned, clocked, make_home
+from tests.hosts import ENV, until
 
 QUOTA_MB = 4
 
@@ -40,6 +46,18 @@ def spool(tmp_path: Path, now: Turned) -> Iterator[Spool]:
 @pytest.fixture
 def host(spool: Spool) -> Host:
     return spool.config.host
+
+
+@pytest.fixture
+def file_limit() -> Iterator[Callable[[int], None]]:
+    """How large a file may become for this process; -1 is as before. A disk that is full, for any user."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before[0] if size < 0 else size, before[1]))
+
+    yield limit
+    limit(-1)
 
 
 def a_file(folder: Path, content: bytes, name: str = "report.pdf") -> Path:
@@ -234,6 +252,16 @@ def test_the_room_holds_for_many_at_once(spool: Spool, tmp_path: Path) -> None:
     assert used(spool) == QUOTA_MB * MB
 
 
+def test_small_files_count_as_what_they_take_on_the_disk(spool: Spool) -> None:
+    """A peer with a million names of one byte each would fill the folder else."""
+    found = [receive(spool, Attachment("x", 1, f"{n:064x}")) for n in range(900)]
+    parts = [part for part in found if isinstance(part, Part)]
+    for part in parts:
+        part.close()
+    assert len(parts) == QUOTA_MB * MB * 3 // 4 // 4096
+    assert isinstance(found[-1], Deferred)
+
+
 def test_one_peer_leaves_room_for_the_others(spool: Spool) -> None:
     """Three quarters of it at most, and no single file above that."""
     coming(spool, Attachment("x", 2 * MB, "a" * 64)).close()
@@ -302,6 +330,42 @@ def test_two_links_of_a_peer_may_write_the_same_file(spool: Spool) -> None:
     assert old.seal()
     assert new.seal(), "it is there, whoever was first"
     assert Folder(spool.home).path(old.file.sha256).read_bytes() == content
+
+
+def test_a_file_that_changes_its_size_is_begun_anew(spool: Spool) -> None:
+    """What is counted is what is written: an older link goes on with a file that is none any more."""
+    old = coming(spool, Attachment("x", 2 * MB, "a" * 64))
+    new = coming(spool, Attachment("x", 10, "a" * 64))
+    old.append(b"x" * MB)
+    assert new.size == 0 and sum(kept(spool).values()) == 0
+    assert used(spool) == 10
+    assert not old.seal()
+
+
+def test_a_disk_that_is_full_keeps_what_came(spool: Spool, file_limit: Callable[[int], None]) -> None:
+    """It is said so with the path, and goes on from there when there is room."""
+    content = os.urandom(2 * MB)
+    part = coming(spool, named(content))
+    file_limit(MB)
+    with pytest.raises(FileTrouble, match=rf"{part.file.sha256}\.cloud\.part: File too large"):
+        part.append(content)
+    part.close()
+    file_limit(-1)
+    part = coming(spool, named(content))
+    assert part.size == MB
+    part.append(content[MB:])
+    assert part.seal()
+
+
+def test_a_disk_that_is_full_keeps_nothing_of_a_copy(
+    spool: Spool, tmp_path: Path, file_limit: Callable[[int], None]
+) -> None:
+    """The message is not sent, and the room is free again."""
+    path = a_file(tmp_path, os.urandom(2 * MB))
+    file_limit(MB)
+    with pytest.raises(StoreFull, match="could not be copied into"):
+        spool.send("cloud-1", subject="Look", attach=[path])
+    assert (kept(spool), used(spool), spool.outbox()) == ({}, 0, [])
 
 
 def test_two_peers_do_not_write_into_each_others_part(spool: Spool) -> None:
@@ -376,6 +440,48 @@ def test_a_file_in_use_stays_until_its_message_is_archived(spool: Spool, tmp_pat
     now.at += 1
     spool.archive(older_than_s=0.0)
     assert kept(spool) == {}
+
+
+def test_what_a_killed_send_leaves_goes_after_a_day(spool: Spool, tmp_path: Path, now: Turned) -> None:
+    """kill -9 in the middle of the copy: nothing was sent, and no room is lost for good."""
+    path = tmp_path / "big"
+    with path.open("wb") as file:
+        file.truncate(1_500_000_000)
+    config = spool.home / "spool.toml"
+    config.write_text(config.read_text().replace("attachments_mb = 4", "attachments_mb = 2000"))
+    command = [sys.executable, "-m", "spool.cli", "--home", str(spool.home)]
+    command += ["send", "cloud-1", "-s", "Look", "--attach", str(path)]
+    sending = subprocess.Popen(command, env=ENV)
+    until(lambda: sum(kept(spool).values()) > MB)
+    sending.send_signal(signal.SIGKILL)
+    sending.wait()
+
+    assert spool.outbox() == [] and used(spool) == 1_500_000_000
+    assert [name.endswith(".new") for name in kept(spool)] == [True]
+    later = time.time() + PART_S
+    attachments.forget(spool.store, spool.home, now=later - 60)
+    assert len(kept(spool)) == 1
+    attachments.forget(spool.store, spool.home, now=later + 60)
+    assert (kept(spool), used(spool)) == ({}, 0)
+
+
+def test_a_file_that_cannot_be_removed_does_not_keep_the_others(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, now: Turned
+) -> None:
+    """It is logged and tried again the next time; a folder that somebody made there is left alone."""
+    stuck, other = bring(spool, b"one"), bring(spool, b"two")
+    (Folder(spool.home).root / "folder").mkdir()
+    real = Folder.remove
+
+    def remove(self: Folder, name: str) -> None:
+        if name == stuck.sha256:
+            raise PermissionError(13, "Permission denied")
+        real(self, name)
+
+    monkeypatch.setattr(Folder, "remove", remove)
+    assert attachments.forget(spool.store, spool.home, now=now.at + WHOLE_S + 1) == 1
+    assert kept(spool).keys() == {stuck.sha256} != {other.sha256}
+    assert used(spool) == 3
 
 
 def test_what_lies_there_uncounted_is_counted(spool: Spool, now: Turned) -> None:

@@ -154,8 +154,8 @@ def test_a_start_up_file_that_talks_is_skipped(hosts: Hosts, tmp_path: Path) -> 
 
 def test_a_cut_upload_is_never_a_message(hosts: Hosts, tmp_path: Path) -> None:
     """scp says nothing of what it did not get to see; the hash does."""
-    cut = 'case "$SSH_ORIGINAL_COMMAND" in scp*) head -c 30000 | eval "$SSH_ORIGINAL_COMMAND"; exit;; esac'
-    lying = forced(tmp_path / "cut", cut)
+    cut = 'dd bs=1 count=30000 status=none | eval "$SSH_ORIGINAL_COMMAND"; exit'
+    lying = forced(tmp_path / "cut", f'case "$SSH_ORIGINAL_COMMAND" in scp*) {cut};; esac')
     folder = tmp_path / "inbox"
     folder.mkdir()
 
