@@ -7,16 +7,20 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from spool import foreign, log, outbox, sweep
+from spool.clock import Clock
 from spool.errors import SpoolError
 from spool.foreign import FileAck, Found, NotWhole
 from spool.gate import Gate
 from spool.inbox import Arrival
-from spool.message import Ack, Message, parse_time
-from spool.store.base import Event, KeptFile, Tx, Unproven
+from spool.message import Ack, Attachment, Message, parse_time
+from spool.settings import Settings
+from spool.store.base import Event, KeptFile, Store, Tx, Unproven
 from spool.transports.base import Deferred, Entry
 
 # The same bytes under the same name are the same message if they are written anew within a day of it.
 SAME_S: Final = 86_400.0
+# What is forgotten is looked at again.
+REMEMBERED: Final = 1000
 
 
 class FilesGate(Gate):
@@ -24,6 +28,15 @@ class FilesGate(Gate):
 
     # A batch over a slow line may take long; a holder that died is noticed at once all the same.
     holds_s = 120.0
+
+    def __init__(
+        self, store: Store, settings: Settings, peer: str, *, clock: Clock, token: str, version: str
+    ) -> None:
+        super().__init__(store, settings, peer, clock=clock, token=token, version=version)
+        # What claimed messages wait for, and what is known of files that will not come.
+        self._wanted: dict[str, Attachment] = {}
+        self._absent: set[str] = set()
+        self._refused: dict[str, str] = {}
 
     def opened(self) -> None:
         """The folders are reached: from here this process is the only one that carries for the peer."""
@@ -44,18 +57,23 @@ class FilesGate(Gate):
         arrivals: dict[int, Arrival] = {}
         acks: list[tuple[FileAck, float]] = []
         bad: list[tuple[int, str]] = []
+        waiting: set[int] = set()
         for n, file in enumerate(found):
             try:
                 match self._read(file):
                     case FileAck() as ack:
                         acks.append((ack, file.mtime))
+                    case Message() as message if (refusal := self._refusal(message)) is not None:
+                        bad.append((n, refusal))
+                    case Message() as message if self._waits(message):
+                        waiting.add(n)
                     case Message() as message:
                         arrivals[n] = self._arrival(file, message)
             except NotWhole as exc:
                 bad.append((n, f"never became whole: {exc}"))
             except SpoolError as exc:
                 bad.append((n, exc.message))
-        kept = [True] * len(found)
+        kept = [n not in waiting for n in range(len(found))]
         if arrivals:
             for n, outcome in zip(arrivals, self.accept(list(arrivals.values())), strict=True):
                 # What was refused is in the quarantine; what was deferred is nowhere yet.
@@ -106,7 +124,52 @@ class FilesGate(Gate):
         ttl_s = self._settings.config.host.lifetime_s
         if message.expires is not None:
             ttl_s = parse_time("expires", message.expires) - self._clock.now()
-        return Arrival(message.raw, message.filled, max(0.0, ttl_s), (), file=file)
+        came = [each for each in message.attachments if each.sha256 not in self._absent]
+        attached = bool(came) and len(came) == len(message.attachments)
+        return Arrival(message.raw, message.filled, max(0.0, ttl_s), (), file=file, attached=attached)
+
+    # -- what they enclosed --------------------------------------------------------------------
+
+    def wanted(self) -> list[Attachment]:
+        """What claimed messages wait for."""
+        return list(self._wanted.values())
+
+    def has_come(self, file: Attachment) -> None:
+        """A file is here."""
+        self._wanted.pop(file.sha256, None)
+
+    def is_absent(self, file: Attachment) -> None:
+        """A file is not in the peer's folder: its message only names it."""
+        self._wanted.pop(file.sha256, None)
+        if len(self._absent) >= REMEMBERED:
+            self._absent.clear()
+        self._absent.add(file.sha256)
+
+    def is_refused(self, file: Attachment, reason: str) -> None:
+        """A file can never be taken, nor the message that came with it."""
+        self._wanted.pop(file.sha256, None)
+        if len(self._refused) >= REMEMBERED:
+            self._refused.clear()
+        self._refused[file.sha256] = reason
+
+    def _refusal(self, message: Message) -> str | None:
+        return next((why for each in message.attachments if (why := self._refused.get(each.sha256))), None)
+
+    def _waits(self, message: Message) -> bool:
+        """Whether a message waits for its files: from here on they are wanted."""
+        missing = [
+            each
+            for each in message.attachments
+            if each.sha256 not in self._absent and not self.freight.folder.has(each)
+        ]
+        if not missing or self._is_known(message):
+            return False
+        self._wanted.update((each.sha256, each) for each in missing)
+        return True
+
+    def _is_known(self, message: Message) -> bool:
+        with self._store.read() as tx:
+            return tx.ledger.seen(message.sender, message.id) is not None
 
     def _take_file_acks(self, told: Iterable[tuple[FileAck, float]]) -> None:
         acks = []

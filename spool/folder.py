@@ -18,6 +18,8 @@ CHUNK: Final = 1024 * 1024
 # Written out in steps: one big sync at the end would make every commit of this home wait behind it.
 SYNC_BYTES: Final = 8 * 1024 * 1024
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+# Not everywhere is there one for the bytes alone.
+_sync: Final = getattr(os, "fdatasync", os.fsync)
 
 
 class Here(NamedTuple):
@@ -129,7 +131,7 @@ class Part:
                 self.size += written
                 rest = rest[written:]
             if self.size - self._synced >= SYNC_BYTES:
-                os.fdatasync(self._fd)
+                _sync(self._fd)
                 self._synced = self.size
         except OSError as exc:
             raise self._trouble(exc) from exc

@@ -155,6 +155,7 @@ class _Taking:
         tx.ledger.remember(message.sender, message.id, Seen(message.digest, self._now, True))
         if row.re is not None:
             tx.outbox.answered(row.re, route.agent)
+        self._acknowledge(tx, message, self._now)
         self.rang = True
         latency = (
             {}
@@ -192,10 +193,23 @@ class _Taking:
         self.rang = True
         return Accepted(at=self._now, final=False, host=here)
 
+    def _acknowledge(self, tx: Tx, message: Message, at: float) -> None:
+        """Make the ack for what is here: a link answers for it by itself, folders cannot."""
+        if not (self._peer.is_files and self._peer.acks):
+            return
+        agent, _ = split_address(message.to)
+        here = self._config.host.name
+        ack = Ack(sender=agent, to=message.sender, re=message.id, status="received", at=at, host=here)
+        tx.acks.put(self._peer.name, ack)
+        tx.ledger.ring(self._peer.name)
+        self.rang = True
+
     def _again(self, tx: Tx, arrival: Arrival, message: Message, seen: Seen) -> Outcome:
         if seen.digest != message.digest:
             return self._quarantine(tx, arrival, message, "id: taken by another message of this sender")
         self._warnings.append(("message.duplicate", keys(message, peer=self._peer.name)))
+        if seen.final:
+            self._acknowledge(tx, message, seen.at)
         return Accepted(at=seen.at, final=seen.final, host=self._config.host.name, again=True)
 
     def _refuse(self, tx: Tx, arrival: Arrival, message: Message, reason: str) -> Outcome:

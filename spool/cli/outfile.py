@@ -21,13 +21,13 @@ def replaced(name: str) -> Iterator[BinaryIO]:
     Raises:
         BadInput: it is no plain file, or cannot be written there.
     """
-    path = Path(name).expanduser()
-    if path.exists() and not path.is_file():
-        raise BadInput(f"{name} is not a plain file", hint="name a file, or write to - and redirect that")
-    # What a link leads to is what is meant.
-    path = path.resolve()
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    draft: Path | None = None
     try:
+        # What a link leads to is what is meant.
+        path = Path(name).expanduser().resolve()
+        if path.exists() and not path.is_file():
+            raise BadInput(f"{name} is not a plain file", hint="name a file, or write to - and redirect that")
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             os.fchmod(file.fileno(), 0o600)
             yield file
@@ -36,9 +36,10 @@ def replaced(name: str) -> Iterator[BinaryIO]:
         draft.replace(path)
         _sync(path.parent)
     except OSError as exc:
-        raise BadInput(f"{name}: {exc.strerror}", hint="name a file in a folder you may write to") from exc
+        raise BadInput(f"{name}: {exc.strerror}", hint="name a file in a folder with room, that you may write to") from exc
     finally:
-        draft.unlink(missing_ok=True)
+        if draft is not None:
+            draft.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

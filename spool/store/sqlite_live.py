@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import apsw
@@ -19,45 +19,61 @@ WORDS: Final = (
     " content='', columnsize=0, tokenize='unicode61 remove_diacritics 2')"
 )
 _FIRST: Final = 100
-_MOST: Final = 3000
+_MOST: Final = 1000
 _TEXT: Final = f"SELECT seq, {COLUMNS} FROM searchable WHERE place = ? AND seq = ?"
 
 
 def search(db: Db, side: Side, asked: Asked, *, limit: int) -> list[Outgoing | Incoming]:
     """The newest live rows of one side that fit."""
     found: list[Outgoing | Incoming] = []
-    below, count = 1 << 62, _FIRST
-    page = (
-        f"SELECT seq, raw, sender || ' ' || recipient || ' ' || type FROM {side}"
-        f" WHERE seq < :below AND {FITS[side]} ORDER BY seq DESC LIMIT :count"
-    )
-    while len(found) < limit:
-        rows = db.execute(page, values(asked, below=below, count=count)).fetchall()
-        if not rows:
+    for seqs in _likely(db, side, asked):
+        found.extend(_row(db, side, seq) for seq in _fitting(db, side, asked, seqs)[: limit - len(found)])
+        if len(found) == limit:
             break
-        below, count = rows[-1][0], min(4 * count, _MOST)
-        likely = [seq for seq, raw, more in rows if _may_fit(asked, raw, more)]
-        found.extend(_row(db, side, seq) for seq in _fitting(db, side, asked, likely)[: limit - len(found)])
     return found
 
 
-def _may_fit(asked: Asked, raw: bytes, more: str) -> bool:
+def _likely(db: Db, side: Side, asked: Asked) -> Iterator[list[int]]:
+    """Rows that may fit, the newest first, a few at a time and then more."""
+    plain_words, count, seqs = _plain_words(asked), _FIRST, []
+    every = db.execute(
+        f"SELECT seq, raw, sender || ' ' || recipient || ' ' || type FROM {side}"
+        f" WHERE {FITS[side]} ORDER BY seq DESC",
+        values(asked),
+    )
+    for seq, raw, more in every:
+        if _may_fit(plain_words, raw, more):
+            seqs.append(seq)
+        if len(seqs) == count:
+            yield seqs
+            count, seqs = min(4 * count, _MOST), []
+    if seqs:
+        yield seqs
+
+
+def _plain_words(asked: Asked) -> list[bytes]:
+    """Those of the words asked for that a text in ASCII must have as they are, but for their case."""
+    every = (word for term in asked.terms for word in words(term.text))
+    return [word.lower().encode() for word in every if word.isascii()]
+
+
+def _may_fit(plain_words: list[bytes], raw: bytes, more: str) -> bool:
     """False where a row has not all the words for sure: most need no further look then."""
+    # Accents, and letters that are written as \u0041, do not stand there as they are looked for.
     if not raw.isascii() or b"\\u" in raw or not more.isascii():
         return True
-    text = (raw.decode("ascii") + " " + more).lower()
-    every = (word.lower() for term in asked.terms for word in words(term.text) if word.isascii())
-    return all(word in text for word in every)
+    text, names = raw.lower(), more.lower().encode()
+    return all(word in text or word in names for word in plain_words)
 
 
-def _fitting(db: Db, side: Side, asked: Asked, seqs: Iterable[int]) -> list[int]:
+def _fitting(db: Db, side: Side, asked: Asked, seqs: Sequence[int]) -> list[int]:
     """Those of the rows that have the words, the newest first."""
     memory = apsw.Connection(":memory:")
     try:
         memory.execute(WORDS)
         memory.executemany(
             f"INSERT INTO words (rowid, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [db.execute(_TEXT, (side, seq)).fetchone() for seq in sorted(seqs)],
+            (db.execute(_TEXT, (side, seq)).fetchone() for seq in sorted(seqs)),
         )
         query = match(asked)
         if query is None:

@@ -16,6 +16,7 @@ from spool.files_gate import FilesGate
 from spool.outbox import Load
 from spool.store.base import LeasedAck, Parcel
 from spool.transports.base import Files, Left, Outcome, Refused
+from spool.transports.cargo import Cargo
 from spool.transports.publish import Draft, Publisher
 from spool.transports.receipts import Receipts
 from spool.transports.take import Taker
@@ -44,6 +45,7 @@ class Rounds:
         self._receipts: Receipts | None = None
         self._taker: Taker | None = None
         self._watch: Watch | None = None
+        self._cargo: Cargo | None = None
         self._wake = threading.Condition()
         self._due = True
         self._ended = threading.Event()
@@ -123,6 +125,7 @@ class Rounds:
             self._publisher = Publisher(self._files, inbox, witness)
             self._receipts = Receipts(self._files, inbox, self._gate, acks=self._peer.acks, witness=witness)
             self._receipts.begin()
+        self._cargo = Cargo(self._files, self._gate.freight, self._gate, inbox=inbox, outbox=outbox)
         if outbox:
             self._taker = self._new_taker(outbox)
             if self._peer.scheme == "dir":
@@ -142,6 +145,7 @@ class Rounds:
         if due or now - self._round_at >= LATE * self._peer.poll_s:
             self._round()
         self._push()
+        self._carry()
         if now - self._held_at >= HOLD_EVERY_S or due:
             self._held_at = now
             self._gate.hold(heard=True)
@@ -153,6 +157,17 @@ class Rounds:
             self._count(self._receipts.look())
             self._sweep()
         self._round_at = self._gate.monotonic()
+
+    def _carry(self) -> None:
+        """Move a slice of attachments; then mail has its turn again."""
+        if self._cargo is None:
+            return
+        wanted = len(self._gate.wanted())
+        if self._cargo.move():
+            self._count(1)
+        if len(self._gate.wanted()) < wanted:
+            # A message may have all it waited for.
+            self.look()
 
     def _push(self) -> None:
         while not self._ended.is_set():

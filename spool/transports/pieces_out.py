@@ -21,6 +21,10 @@ PIECE_BYTES: Final = 64 * KB
 STEP_BYTES: Final = 32 * KB
 # Mail waits behind what is on its way: no more is sent ahead than is taken in about this time.
 AHEAD_S: Final = 0.1
+# The way may become a longer one: how quick an answer can be is found out anew now and then.
+AGAIN_S: Final = 60.0
+# Longer than any disk takes to check a file of some gigabytes; offered again, it is answered again.
+SILENT_S: Final = 300.0
 TOLD_S: Final = 1.0
 TOO_OLD: Final = "the far spool is too old for attachments; upgrade it"
 
@@ -28,11 +32,12 @@ TOO_OLD: Final = "the far spool is too old for attachments; upgrade it"
 class _Going:
     """One file on its way: how much was sent of it, and how much the far side says it has."""
 
-    def __init__(self, file: Shipment) -> None:
+    def __init__(self, file: Shipment, now: float) -> None:
         self.sha256 = file.sha256
         self.bytes = file.bytes
         self.sent = self.taken = 0
         self.begun = False
+        self.heard_at = now
         self.marks: deque[tuple[int, float]] = deque()
 
 
@@ -45,6 +50,7 @@ class PiecesOut:
         self._going: dict[str, _Going] = {}
         self._room = float(BEGIN_BYTES)
         self._quickest_s = float("inf")
+        self._since = gate.monotonic()
         self._noted_at = 0.0
         self._lock = threading.Lock()
 
@@ -67,9 +73,11 @@ class PiecesOut:
             return []
         with self._lock:
             # In the order of their messages: a more urgent one goes before one that is half there.
-            before, self._going = self._going, {}
+            now = self._gate.monotonic()
+            before = {k: v for k, v in self._going.items() if now - v.heard_at < SILENT_S}
+            self._going = {}
             for file in due[:AT_ONCE]:
-                self._going[file.sha256] = before.get(file.sha256) or _Going(file)
+                self._going[file.sha256] = before.get(file.sha256) or _Going(file, now)
             new = [going for sha256, going in self._going.items() if sha256 not in before]
         return [frames.Offer(going.sha256, going.bytes) for going in new]
 
@@ -126,6 +134,7 @@ class PiecesOut:
 
     def _taken(self, going: _Going, size: int) -> None:
         more = size - going.taken
+        going.heard_at = self._gate.monotonic()
         # A link that is cut all the time, and gets on all the same, is a good one.
         self._gate.carried += more > 0
         going.begun = True
@@ -135,11 +144,15 @@ class PiecesOut:
         while going.marks and going.marks[0][0] <= size:
             _, at = going.marks.popleft()
         if at is not None:
-            self._adapt(self._gate.monotonic() - at, more)
+            self._adapt(at, self._gate.monotonic(), more)
 
-    def _adapt(self, took_s: float, more: int) -> None:
+    def _adapt(self, sent_at: float, now: float, more: int) -> None:
         """As in LEDBAT (RFC 6817): send less ahead where an answer takes much longer than the quickest;
         a step at most for all that is ahead."""
+        if now - self._since >= AGAIN_S:
+            # With little ahead, so that nothing of ours is in the way of what is measured.
+            self._since, self._quickest_s, self._room = now, float("inf"), float(LEAST_BYTES)
+        took_s = now - sent_at
         self._quickest_s = min(self._quickest_s, took_s)
         off = 1 - (took_s - self._quickest_s) / AHEAD_S
         self._room += STEP_BYTES * max(-1.0, min(1.0, off)) * min(1.0, more / self._room)

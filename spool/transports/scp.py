@@ -11,7 +11,7 @@ import io
 import secrets
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Final, Literal, TypeVar
 
@@ -20,13 +20,12 @@ import scp
 
 from spool.config import Peer
 from spool.errors import FileTrouble, FolderMissing, LinkError, LinkLost, NoFilesThere, TimedOut
-from spool.transports import scp_scripts as scripts
 from spool.transports.base import Entry, Failure, Files, Witness
 from spool.transports.paths import shown, split
 from spool.transports.patience import Patience
 from spool.transports.scp_scripts import escaped
 from spool.transports.sftp_jobs import remote
-from spool.transports.shell import Shell
+from spool.transports.shell import REQUEST_BYTES, Shell
 from spool.transports.ssh_connection import Connection
 from spool.transports.ssh_settings import Hop
 
@@ -53,11 +52,12 @@ def open_over(connection: Connection, hop: Hop, peer: Peer) -> Files:
         LinkError: the connection broke.
     """
     closed = threading.Event()
-    shell = Shell(connection, hop, closed=closed, stall_s=peer.connect_timeout_s)
     try:
-        [found] = shell.run(scripts.PROBE, [0])
-    except LinkLost as exc:
-        if not connection.is_up():
+        shell = Shell(connection, hop, closed=closed, stall_s=peer.connect_timeout_s)
+        [found] = shell.ask("probe", [])
+    except (LinkLost, TimedOut) as exc:
+        # Another command in the place of the shell often just waits.
+        if isinstance(exc, LinkLost) and not connection.is_up():
             raise
         raise NoFilesThere(f"no sftp there, nor a plain shell: {exc.message}", hint=_ALLOW) from exc
     has, _, rest = found.decode("utf-8", "replace").partition(" ")
@@ -91,7 +91,7 @@ class Scp:
 
     def entries(self, folder: str) -> list[Entry]:
         """What is in a folder."""
-        listed, *records = self._shell.run(scripts.ENTRIES, [0], [_far(folder)])
+        listed, *records = self._shell.ask("entries", [], [_far(folder)])
         if listed.strip() != b"listed":
             raise FolderMissing(f"{self._where}: {shown(folder)}: {_reason(listed)}", hint=_MAKE_IT)
         # stat ends each line, and the next record begins with a line feed of its own.
@@ -108,7 +108,7 @@ class Scp:
                 return _entry(rest, path.rpartition("/")[2])
             return None if kind == b"none" else Failure(f"{shown(path)}: {_reason(kind + b' ' + rest)}")
 
-        return self._each(scripts.LOOK, paths, _itself, answer)
+        return self._each("look", paths, _itself, answer)
 
     def fetch(self, paths: Sequence[str], *, max_bytes: int) -> list[bytes | Failure | None]:
         """The first bytes of each file."""
@@ -117,8 +117,8 @@ class Scp:
     def put(self, files: Sequence[tuple[str, bytes]]) -> list[Failure | None]:
         """Make new files."""
         results: list[Failure | None] = [_unnamed(path) for path, _ in files]
-        good = [n for n, failed in enumerate(results) if failed is None]
-        for batch in _bundles(files, good):
+        costs = {n: len(files[n][1]) for n, failed in enumerate(results) if failed is None}
+        for batch in _batches(costs, most=BATCH, most_bytes=BUNDLE_BYTES):
             for n, failed in zip(batch, self._put([files[n] for n in batch]), strict=True):
                 results[n] = failed
         return results
@@ -127,7 +127,7 @@ class Scp:
         """Rename, never over what is there."""
         words = {b"ok": True, b"taken": False}
         return self._each(
-            scripts.MOVE,
+            "move",
             pairs,
             lambda pair: pair,
             lambda pair, records: _verdict(" to ".join(map(shown, pair)), next(records), words),
@@ -137,12 +137,12 @@ class Scp:
         """Remove files."""
         words = {b"ok": True, b"none": False}
         return self._each(
-            scripts.REMOVE, paths, _itself, lambda path, records: _verdict(shown(path), next(records), words)
+            "remove", paths, _itself, lambda path, records: _verdict(shown(path), next(records), words)
         )
 
     def sync(self, folder: str) -> None:
         """Sync a folder's names."""
-        [record] = self._shell.run(scripts.SYNC, [0], [_far(folder)])
+        [record] = self._shell.ask("sync", [], [_far(folder)])
         if record == b"ok":
             return
         reason = f"{self._where}: {shown(folder)}: the sync failed: {_reason(record)}"
@@ -154,7 +154,7 @@ class Scp:
         """Make a folder and those above it."""
         above = [str(path) for path in reversed(PurePosixPath(folder).parents)]
         wanted = [path for path in (*above, folder) if path not in ("/", ".", "~")]
-        [record] = self._shell.run(scripts.MAKE, [0], [_far(path) for path in wanted])
+        [record] = self._shell.ask("make", [], [_far(path) for path in wanted])
         if record != b"ok":
             raise FolderMissing(f"{self._where}: {shown(folder)}: {_reason(record)}", hint=_MAKE_IT)
 
@@ -174,8 +174,8 @@ class Scp:
         if failed := self._upload(upload, data):
             raise FileTrouble(f"{shown(path)}: {failed}")
         digest = hashlib.sha256(data).hexdigest().encode()
-        first: list[bytes | int] = [self._mode, offset, len(data), digest]
-        [record] = self._shell.run(scripts.WRITE, first, [_far(upload), _far(path)])
+        words: list[bytes | int] = [self._mode, offset, len(data), digest]
+        [record] = self._shell.ask("write", words, [_far(upload), _far(path)])
         if record != b"ok":
             raise FileTrouble(f"{shown(path)}: {_reason(record)}")
 
@@ -184,7 +184,7 @@ class Scp:
         [found] = self.look([path])
         if isinstance(found, Entry) and found.kind != "file":
             raise FileTrouble(f"{shown(path)}: no regular file ({found.kind})")
-        [record] = self._shell.run(scripts.SYNC, [0], [_far(path)])
+        [record] = self._shell.ask("sync", [], [_far(path)])
         if record != b"ok":
             raise FileTrouble(f"{shown(path)}: {_reason(record)}")
 
@@ -211,8 +211,8 @@ class Scp:
             return None if record == b"none" else Failure(f"{shown(path)}: {_reason(record)}")
 
         at_once = max(1, min(BATCH, FETCH_BYTES // max(1, max_bytes)))
-        first = (max_bytes, offset)
-        return self._each(scripts.FETCH, paths, _itself, answer, first=first, at_once=at_once)
+        words = (max_bytes, offset)
+        return self._each("fetch", paths, _itself, answer, words=words, at_once=at_once)
 
     def _put(self, files: Sequence[tuple[str, bytes]]) -> list[Failure | None]:
         """Make the files of one bundle, which is uploaded beside the first of them."""
@@ -224,7 +224,7 @@ class Scp:
             b"%d %s %s" % (len(data), hashlib.sha256(data).hexdigest().encode(), _far(path))
             for path, data in files
         ]
-        records = self._shell.run(scripts.PUT, [self._mode, _far(bundle)], lines)
+        records = self._shell.ask("put", [self._mode, _far(bundle)], lines)
         if len(records) != len(files):
             raise self._lost("the far script left files out")
         answers = zip(files, records, strict=True)
@@ -260,15 +260,15 @@ class Scp:
 
     def _each(
         self,
-        script: str,
+        operation: str,
         items: Sequence[Item],
         paths: Callable[[Item], Sequence[str]],
         answer: Callable[[Item, Iterator[bytes]], T],
         *,
-        first: Sequence[int] = (0,),
+        words: Sequence[int] = (),
         at_once: int | None = None,
     ) -> list[T | Failure]:
-        """Run a script over items, many in one run, and read its answer for each."""
+        """Ask for an operation on items, many in one request, and read its answer for each."""
         results: dict[int, T | Failure] = {}
         good: list[int] = []
         for n, item in enumerate(items):
@@ -276,10 +276,10 @@ class Scp:
                 results[n] = failed
             else:
                 good.append(n)
-        for at in range(0, len(good), at_once or BATCH):
-            batch = good[at : at + (at_once or BATCH)]
-            lines = [b" ".join(map(_far, paths(items[n]))) for n in batch]
-            records = iter(self._shell.run(script, first, lines))
+        lines = {n: b" ".join(map(_far, paths(items[n]))) for n in good}
+        costs = {n: len(line) for n, line in lines.items()}
+        for batch in _batches(costs, most=at_once or BATCH, most_bytes=REQUEST_BYTES):
+            records = iter(self._shell.ask(operation, words, [lines[n] for n in batch]))
             for n in batch:
                 try:
                     results[n] = answer(items[n], records)
@@ -297,15 +297,16 @@ def _hidden(folder: str) -> str:
     return f"{folder}/.bundle.{secrets.token_hex(8)}.part"
 
 
-def _bundles(files: Sequence[tuple[str, bytes]], which: Sequence[int]) -> Iterator[list[int]]:
+def _batches(costs: Mapping[int, int], *, most: int, most_bytes: int) -> Iterator[list[int]]:
+    """Cut what is to be done into runs that are neither too many nor too big."""
     batch: list[int] = []
     size = 0
-    for n in which:
-        if batch and (size + len(files[n][1]) > BUNDLE_BYTES or len(batch) >= BATCH):
+    for n, cost in costs.items():
+        if batch and (size + cost > most_bytes or len(batch) >= most):
             yield batch
             batch, size = [], 0
         batch.append(n)
-        size += len(files[n][1])
+        size += cost
     if batch:
         yield batch
 

@@ -1,11 +1,13 @@
-"""The scripts that the scp fallback runs on a far host: fixed texts for any POSIX shell, GNU or busybox.
+"""The script that the scp fallback runs on a far host: one fixed text for any POSIX shell, GNU or busybox.
 
-Nothing of ours stands in them. The first line of their stdin is a token, made anew for each run,
-and what else they need; then comes a line for each file, names with their odd bytes as `\\0ooo`.
-They answer in records, each begun by a line feed and the token, so that no name and no file's
-bytes are taken for an answer; the last record is `end`.
+Nothing of ours stands in it. It reads requests from its stdin until that ends, since starting a
+shell there takes as long as the user's start-up file likes. A request is a line with a token, made
+anew for each, the operation, how many lines follow, and up to four words; then comes a line for
+each file, names with their odd bytes as `\\0ooo`. It answers in records, each begun by a line feed
+and the token, so that no name and no file's bytes are taken for an answer; the last is `end`.
 
-The user's own shell reads them first, and that may be fish or csh: no single quotes, no !, no line ends.
+The user's own shell reads the text first, and that may be fish or csh: no single quotes, no !, no
+line ends.
 """
 
 from __future__ import annotations
@@ -19,17 +21,16 @@ _BEGIN: Final = """
 LC_ALL=C; export LC_ALL; unset CDPATH; umask 077;
 alink="failed the folder is a link; name what it points to";
 unlike="what stands there is not what was written";
-read -r token mode x y z;
 say() { printf "\\n%s %s" "$token" "$1"; };
+more() { [ "$count" -gt 0 ] && count=$((count - 1)) && read -r "$@"; };
 plain() { n=$1; case "$1" in +*) n=$(printf "%bx" "${1#+}"); n=${n%x};; esac; };
+name() { more n && plain "$n"; };
 absent() { case "$1" in
   *": No such file or directory"|*": Not a directory") say none;;
   *) say "failed $1";;
 esac; };
 nothing() { if e=$(stat -c %f "$1" 2>&1); then say "failed it is there now"; else absent "$e"; fi; };
-say begin;
 """
-_END: Final = 'printf "\\n%s end\\n" "$token"'
 
 _PROBE: Final = """
 m=; for c in scp sha256sum dd head tail stat rm mkdir chmod sync xargs mv; do
@@ -42,29 +43,29 @@ fi;
 """
 
 _LOOK: Final = """
-while read -r n; do plain "$n";
+while name; do
   if e=$(stat -c "%f %s %Y" "$n" 2>&1); then say "is $e"; else absent "$e"; fi;
 done;
 """
 
 _ENTRIES: Final = """
-read -r n; plain "$n";
+name;
 if [ -L "$n" ]; then say "$alink";
-elif e=$(cd "$n" 2>&1) && cd "$n"; then
+elif e=$(cd "$n" 2>&1); then ( cd "$n";
   if [ -r . ]; then say listed; printf "\\n";
     printf "%s\\0" * .* | xargs -0 stat -c "$token %f %s %Y %n" -- 2>/dev/null;
-  else say "failed permission denied"; fi;
+  else say "failed permission denied"; fi; );
 else say "failed $e"; fi;
 """
 
-# mode: how many bytes at most; x: from where.
+# a: how many bytes at most; b: from where.
 _FETCH: Final = """
-while read -r n; do plain "$n";
+while name; do
   if [ -L "${n%/*}" ]; then say "$alink";
   elif [ -L "$n" ]; then say "failed no regular file (link)";
   elif [ -f "$n" ]; then
     if [ -r "$n" ]; then say "file ";
-      if [ "$x" = 0 ]; then head -c "$mode" "$n"; else tail -c "+$((x + 1))" "$n" | head -c "$mode"; fi;
+      if [ "$b" = 0 ]; then head -c "$a" "$n"; else tail -c "+$((b + 1))" "$n" | head -c "$a"; fi;
       say "ended $?";
     else say "failed permission denied"; fi;
   elif [ -d "$n" ]; then say "failed no regular file (folder)";
@@ -73,45 +74,45 @@ while read -r n; do plain "$n";
 done;
 """
 
-# x: the bundle, which holds the bytes of all files one after the other; each line: size, hash, name.
-# A file is made under a name that nothing has, synced, and read again for its hash.
+# a: the mode; b: the bundle, which holds the bytes of all files one after the other. Each line: size,
+# hash, name. A file is made under a name that nothing has, synced, and read again for its hash.
 _PUT: Final = """
-plain "$x"; bundle=$n;
+plain "$b"; bundle=$n;
 if e=$( { : <"$bundle"; } 2>&1 ); then exec 3<"$bundle";
-  while read -r size hash n; do plain "$n"; p=0;
-    bs=$size; count=1; if [ "$size" = 0 ]; then bs=1; count=0; fi;
+  while more size hash n; do plain "$n"; p=0;
+    bs=$size; blocks=1; if [ "$size" = 0 ]; then bs=1; blocks=0; fi;
     if [ -L "${n%/*}" ]; then say "$alink";
     elif [ -e "$n" ] || [ -L "$n" ]; then say "failed it is there already";
     elif e=$( { set -C; : >"$n"; } 2>&1 ); then p=1;
-      if e=$(dd bs="$bs" count="$count" conv=notrunc,fsync status=none 2>&1 <&3 >>"$n") &&
-        { [ "$mode" = 0600 ] || e=$(chmod "$mode" "$n" 2>&1); } &&
+      if e=$(dd bs="$bs" count="$blocks" conv=notrunc,fsync status=none 2>&1 <&3 >>"$n") &&
+        { [ "$a" = 0600 ] || e=$(chmod "$a" "$n" 2>&1); } &&
         e=$unlike && h=$(sha256sum <"$n") && [ "${h%% *}" = "$hash" ]; then say ok;
       else say "failed $e"; rm -f "$n"; fi;
     else say "failed $e"; fi;
-    [ "$p" = 1 ] || dd bs="$bs" count="$count" status=none <&3 >/dev/null 2>&1;
+    [ "$p" = 1 ] || dd bs="$bs" count="$blocks" status=none <&3 >/dev/null 2>&1;
   done; exec 3<&-;
-else while read -r n; do say "failed $e"; done; fi;
+else while more n; do say "failed $e"; done; fi;
 rm -f "$bundle";
 """
 
 # Where there are no hard links, mv is as careful as it can be, which is not wholly.
 _MOVE: Final = """
-while read -r a b; do plain "$a"; a=$n; plain "$b"; b=$n;
-  if [ -L "${a%/*}" ] || [ -L "${b%/*}" ]; then say "$alink";
-  elif [ -e "$a" ] || [ -L "$a" ]; then
-    if [ -e "$b" ] || [ -L "$b" ]; then say taken;
-    elif e=$(if command -v link >/dev/null; then link "$a" "$b"; else ln -T "$a" "$b"; fi 2>&1); then
-      if e=$(rm -f "$a" 2>&1); then say ok; else rm -f "$b"; say "failed $e"; fi;
-    elif [ -e "$b" ] || [ -L "$b" ]; then say taken;
-    elif [ -d "${b%/*}" ] && mv -n "$a" "$b" 2>/dev/null; then
-      if [ -e "$a" ] || [ -L "$a" ]; then say taken; else say ok; fi;
+while more o n; do plain "$n"; t=$n; plain "$o"; o=$n;
+  if [ -L "${o%/*}" ] || [ -L "${t%/*}" ]; then say "$alink";
+  elif [ -e "$o" ] || [ -L "$o" ]; then
+    if [ -e "$t" ] || [ -L "$t" ]; then say taken;
+    elif e=$(if command -v link >/dev/null; then link "$o" "$t"; else ln -T "$o" "$t"; fi 2>&1); then
+      if e=$(rm -f "$o" 2>&1); then say ok; else rm -f "$t"; say "failed $e"; fi;
+    elif [ -e "$t" ] || [ -L "$t" ]; then say taken;
+    elif [ -d "${t%/*}" ] && mv -n "$o" "$t" 2>/dev/null; then
+      if [ -e "$o" ] || [ -L "$o" ]; then say taken; else say ok; fi;
     else say "failed $e"; fi;
-  else e=$(stat -c %f "$a" 2>&1); say "failed $e"; fi;
+  else e=$(stat -c %f "$o" 2>&1); say "failed $e"; fi;
 done;
 """
 
 _REMOVE: Final = """
-while read -r n; do plain "$n";
+while name; do
   if [ -L "${n%/*}" ]; then say "$alink";
   elif [ -e "$n" ] || [ -L "$n" ]; then
     if e=$(rm -f "$n" 2>&1); then say ok; else say "failed $e"; fi;
@@ -120,47 +121,55 @@ done;
 """
 
 _MAKE: Final = """
-while read -r n; do plain "$n"; d=$n; [ -d "$d" ] || e=$(mkdir "$d" 2>&1); done;
+e=; while name; do d=$n; [ -d "$d" ] || e=$(mkdir "$d" 2>&1); done;
 if [ -L "$d" ]; then say "failed it is a link"; elif [ -d "$d" ]; then say ok; else say "failed $e"; fi;
 """
 
 _SYNC: Final = """
-read -r n; plain "$n"; if e=$(sync "$n" 2>&1); then say ok; else say "failed $e"; fi;
+name; if e=$(sync "$n" 2>&1); then say ok; else say "failed $e"; fi;
 """
 
-# x: the offset, y: how many bytes, z: their hash; then a line with the upload, and one with the file.
+# a: the mode of a new file; b: the offset, c: how many bytes, d: their hash. A line with the upload,
+# and one with the file.
 _WRITE: Final = """
-read -r n; plain "$n"; up=$n; read -r n; plain "$n"; e=;
+name; up=$n; name; e=;
 if [ -L "${n%/*}" ]; then e=${alink#failed };
 elif [ -L "$n" ]; then e="no regular file (link)";
 elif [ -f "$n" ]; then e=;
 elif [ -e "$n" ]; then e="no regular file";
-elif e=$( { set -C; : >"$n"; } 2>&1 ); then chmod "$mode" "$n"; fi;
+elif e=$( { set -C; : >"$n"; } 2>&1 ); then chmod "$a" "$n"; fi;
 if [ -n "$e" ]; then say "failed $e";
-elif e=$(dd bs=65536 seek="$x" oflag=seek_bytes conv=notrunc status=none 2>&1 <"$up" 1<>"$n") &&
-  e=$unlike && h=$(tail -c "+$((x + 1))" "$n" | head -c "$y" | sha256sum) &&
-  [ "${h%% *}" = "$z" ]; then say ok;
+elif e=$(dd bs=65536 seek="$b" oflag=seek_bytes conv=notrunc status=none 2>&1 <"$up" 1<>"$n") &&
+  e=$unlike && h=$(tail -c "+$((b + 1))" "$n" | head -c "$c" | sha256sum) &&
+  [ "${h%% *}" = "$d" ]; then say ok;
 else say "failed $e"; fi;
 rm -f "$up";
 """
 
+_OPERATIONS: Final = {
+    "probe": _PROBE,
+    "look": _LOOK,
+    "entries": _ENTRIES,
+    "fetch": _FETCH,
+    "put": _PUT,
+    "move": _MOVE,
+    "remove": _REMOVE,
+    "make": _MAKE,
+    "sync": _SYNC,
+    "write": _WRITE,
+}
 
-def _command(body: str) -> str:
-    text = " ".join(line.strip() for line in f"{_BEGIN}{body}{_END}".splitlines()).strip()
-    return f"exec sh -c '{text}'"
+
+def _text() -> str:
+    cases = "\n".join(f"{name}) {text};;" for name, text in _OPERATIONS.items())
+    loop = f"""while read -r token operation count a b c d; do say begin;
+        case "$operation" in {cases} esac; printf "\\n%s end\\n" "$token"; done"""
+    lines = (line.strip() for line in f"{_BEGIN}{loop}".splitlines())
+    return " ".join(line for line in lines if line).replace("; ;;", ";;")
 
 
-PROBE: Final = _command(_PROBE)
-LOOK: Final = _command(_LOOK)
-ENTRIES: Final = _command(_ENTRIES)
-FETCH: Final = _command(_FETCH)
-PUT: Final = _command(_PUT)
-MOVE: Final = _command(_MOVE)
-REMOVE: Final = _command(_REMOVE)
-MAKE: Final = _command(_MAKE)
-SYNC: Final = _command(_SYNC)
-WRITE: Final = _command(_WRITE)
-ALL: Final = (PROBE, LOOK, ENTRIES, FETCH, PUT, MOVE, REMOVE, MAKE, SYNC, WRITE)
+SCRIPT: Final = _text()
+COMMAND: Final = f"exec sh -c '{SCRIPT}'"
 
 
 def escaped(path: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A far shell that runs fixed scripts and answers in records; see `scp_scripts`."""
+"""A far shell that runs our fixed script and answers its requests in records; see `scp_scripts`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from spool.errors import LinkLost
+from spool.transports.scp_scripts import COMMAND
 from spool.transports.ssh_channel import Wire
 from spool.transports.ssh_connection import Connection
 from spool.transports.ssh_settings import Hop
 
 READ_BYTES: Final = 128 * 1024
-# Read whole by the far sshd before the script has read a line: no answer is in the way of it.
-INPUT_BYTES: Final = 256 * 1024
+# The far sshd takes that much of a request, however little the script has read of it: so neither
+# side waits for the other to read.
+REQUEST_BYTES: Final = 1024 * 1024
 
 
 class Shell:
-    """Runs scripts on the host that a connection is logged in to, one after the other.
+    """The script on the host that a connection is logged in to. One thread uses it.
 
     Args:
         closed: set once this side has closed the connection.
@@ -26,41 +28,44 @@ class Shell:
     """
 
     def __init__(self, connection: Connection, hop: Hop, *, closed: threading.Event, stall_s: float) -> None:
-        self._connection = connection
-        self._hop = hop
+        channel = connection.run(hop, COMMAND, what="starting a shell there", error=LinkLost)
+        self._wire = Wire(connection, channel, where=hop.where, closed=closed, stall_s=stall_s)
+        self._where = hop.where
         self._closed = closed
-        self._stall_s = stall_s
+        self._broken = False
 
-    def run(self, script: str, first: Sequence[bytes | int], lines: Sequence[bytes] = ()) -> list[bytes]:
-        """Run one of our scripts with what its first line and the further ones hold; return its records.
+    def ask(self, operation: str, words: Sequence[bytes | int], lines: Sequence[bytes] = ()) -> list[bytes]:
+        """Ask for an operation of the script, with its words and lines; return its records.
 
         Raises:
-            LinkLost, TimedOut: it did not come to its end.
+            LinkLost, TimedOut: it did not come to its end; nothing more can be asked.
         """
-        if self._closed.is_set():
-            raise LinkLost(f"{self._hop.where}: the connection was closed on this side")
+        if self._closed.is_set() or self._broken:
+            raise self._wire.lost("the connection broke before")
+        self._broken = True  # unless it goes well
         token = secrets.token_hex(16).encode()
-        head = b" ".join([token, *(b"%d" % word if isinstance(word, int) else word for word in first)])
-        said, words = self._exchange(script, b"\n".join([head, *lines, b""]))
+        written = [b"%d" % word if isinstance(word, int) else word for word in words]
+        head = b" ".join([token, operation.encode(), b"%d" % len(lines), *written])
+        said = self._exchange(b"\n".join([head, *lines, b""]), b"\n" + token + b" end\n")
         noise, *records = said.split(b"\n" + token + b" ")
-        if len(records) < 2 or records[0] != b"begin" or records[-1] != b"end\n":
-            heard = (words or noise.decode("utf-8", "replace"))[-200:].strip()
-            told = "".join(letter if letter.isprintable() else " " for letter in heard)
-            raise LinkLost(f"{self._hop.where}: the far shell did not answer to the end: {told or 'nothing'}")
+        if len(records) < 2 or records[0] != b"begin":
+            raise self._silent(noise)
+        self._broken = False
         return records[1:-1]
 
-    def _exchange(self, script: str, text: bytes) -> tuple[bytes, str]:
-        channel = self._connection.run(self._hop, script, what="running a script there", error=LinkLost)
-        wire = Wire(
-            self._connection, channel, where=self._hop.where, closed=self._closed, stall_s=self._stall_s
-        )
-        try:
-            with wire.bounded():
-                wire.send(text)
-                wire.end_of_input()
-                pieces: list[bytes] = []
-                while piece := wire.receive_or_end(READ_BYTES):
-                    pieces.append(piece)
-                return b"".join(pieces), wire.last_words()
-        finally:
-            wire.close()
+    def _exchange(self, request: bytes, ending: bytes) -> bytes:
+        """Send a request; return what came, up to its ending."""
+        said = bytearray()
+        with self._wire.bounded():
+            self._wire.send(request)
+            while not said.endswith(ending):
+                piece = self._wire.receive_or_end(READ_BYTES)
+                if not piece:
+                    raise self._silent(bytes(said))
+                said += piece
+        return bytes(said)
+
+    def _silent(self, said: bytes) -> LinkLost:
+        heard = (self._wire.last_words() or said.decode("utf-8", "replace"))[-200:].strip()
+        told = "".join(letter if letter.isprintable() else " " for letter in heard)
+        return LinkLost(f"{self._where}: the far shell did not answer to the end: {told or 'nothing came'}")
