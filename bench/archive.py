@@ -240,13 +240,13 @@ def _by_command(home: Path, old: list[str], rounds: int) -> Figures:
             words for what, words, _ in itertools.islice(_asked(spool, old), 8 * rounds) if "rare" in what
         ]
     for word in words:
-        _timed(
-            took, "spool search, as a process", partial(subprocess.check_output, [*python, "search", word])
-        )
-        _timed(
-            took, "spool --version, as a process", partial(subprocess.check_output, [*python, "--version"])
-        )
+        _timed(took, "spool search, as a process", partial(_run, [*python, "search", word]))
+        _timed(took, "spool --version, as a process", partial(_run, [*python, "--version"]))
     return {k: v for what, seconds in took.items() for k, v in _spread(what, seconds).items()}
+
+
+def _run(words: list[str]) -> bytes:
+    return subprocess.check_output(words, stderr=subprocess.DEVNULL)
 
 
 def _asked(spool: Spool, old: list[str]) -> Iterator[tuple[str, str, dict[str, str | float]]]:

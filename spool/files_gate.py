@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from spool import foreign, log, outbox, sweep
+from spool import foreign, log, outbox, retry, sweep
 from spool.clock import Clock
 from spool.errors import SpoolError
 from spool.foreign import FileAck, Found, NotWhole
@@ -19,6 +20,9 @@ from spool.transports.base import Deferred, Entry
 
 # The same bytes under the same name are the same message if they are written anew within a day of it.
 SAME_S: Final = 86_400.0
+# So often is a lost file published again at once.
+LOST_AT_ONCE: Final = 3
+_rng = random.Random()
 # What is forgotten is looked at again.
 REMEMBERED: Final = 1000
 
@@ -118,7 +122,8 @@ class FilesGate(Gate):
         """Whether a file of this name and these bytes came long before this one was written."""
         with self._store.read() as tx:
             seen = tx.ledger.seen(message.sender, message.id)
-        return seen is not None and file.mtime > seen.at + SAME_S
+        # Their clock may be a year ahead: nothing was written later than now.
+        return seen is not None and min(file.mtime, self._clock.now()) > seen.at + SAME_S
 
     def _arrival(self, file: Found, message: Message) -> Arrival:
         ttl_s = self._settings.config.host.lifetime_s
@@ -175,7 +180,9 @@ class FilesGate(Gate):
         acks = []
         with self._store.read() as tx:
             for ack, mtime in told:
-                senders = self._senders(tx, ack.re)
+                # That a message died on its way only another spool can know; here it stands in the folder.
+                known = ack.status != "dead" or self.peer.acks
+                senders = self._senders(tx, ack.re) if known else []
                 if not senders:
                     log.warning("ack.unknown", id=ack.re, peer=self.peer_name, status=ack.status[:40])
                 acks += [
@@ -205,12 +212,18 @@ class FilesGate(Gate):
         with self._store.write(sync=True) as tx:
             kept = [
                 tx.ledger.quarantine(
-                    at=now, peer=self.peer_name, name=file.name, reason=why, raw=file.raw[: self.max_bytes]
+                    at=now,
+                    peer=self.peer_name,
+                    name=foreign.plain_name(file.name),
+                    reason=why,
+                    raw=file.raw[: self.max_bytes],
                 )
                 for file, why in bad
             ]
-        for file, why in bad:
-            log.warning("message.quarantined", peer=self.peer_name, file=file.name[:200], error=why)
+        for (file, why), stored in zip(bad, kept, strict=True):
+            error = why if stored else f"the quarantine is full: {why}"
+            name = foreign.plain_name(file.name)[:200]
+            log.warning("message.quarantined", peer=self.peer_name, file=name, error=error)
         return kept
 
     # -- what became of ours -------------------------------------------------------------------
@@ -229,8 +242,11 @@ class FilesGate(Gate):
         """The folder that these stood in is gone: publish them again."""
         now = self._clock.now()
         with self._store.write(sync=True) as tx:
-            tx.outbox.offer_again([row.seq for row in rows], now=now)
             for row in rows:
+                sent = tx.outbox.exact(row.id, row.sender)
+                # What is removed each time must not be published, and noted, each time at once.
+                waits_s = _lost_delay(sent.attempts) if sent else 0.0
+                tx.outbox.offer_again([row.seq], now=now + waits_s)
                 tx.ledger.event(
                     Event(row.id, row.sender, now, self.host, self.peer_name, "sent", "lost", None, why)
                 )
@@ -264,7 +280,8 @@ class FilesGate(Gate):
         now = self._clock.now()
         with self._store.read() as tx:
             known, _, since = (tx.ledger.fact(name) or "").rpartition(" ")
-        if known == identity:
+        # Kept by a clock that was ahead, it would make all that goes look lost, until that time comes.
+        if known == identity and float(since) <= now:
             return float(since)
         with self._store.write(sync=True) as tx:
             tx.ledger.set_fact(name, f"{identity} {now!r}")
@@ -274,3 +291,7 @@ class FilesGate(Gate):
         """This peer wants no acks."""
         with self._store.write(sync=False) as tx:
             tx.acks.drop(seqs)
+
+
+def _lost_delay(attempts: int) -> float:
+    return retry.message_delay(attempts - LOST_AT_ONCE, _rng) if attempts > LOST_AT_ONCE else 0.0

@@ -81,6 +81,11 @@ def short_name(name: str) -> str:
     return f"long-{told[:32]}{SUFFIX}"
 
 
+def plain_name(name: str) -> str:
+    """A name that can be kept as text: others choose its bytes, and not all of those are UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _fields(raw: bytes) -> dict[str, Any]:
     try:
         return _OBJECT.decode(raw)

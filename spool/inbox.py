@@ -12,7 +12,7 @@ from spool import log, outbox
 from spool.config import Config, Peer
 from spool.errors import BadMessage, NoRoute, TooLarge
 from spool.folder import Folder
-from spool.foreign import Found
+from spool.foreign import Found, plain_name
 from spool.message import MAX_HOPS, NAME, Ack, Attachment, Message, parse, parse_time, split_address
 from spool.router import Route, Router
 from spool.store.base import Exists, Incoming, NewIncoming, Seen, Store, Tx
@@ -219,7 +219,7 @@ class _Taking:
         name = message.id if message is not None else None
         raw = arrival.raw
         if arrival.file is not None:
-            name, raw = arrival.file.name, arrival.file.raw
+            name, raw = plain_name(arrival.file.name), arrival.file.raw
         raw = raw[: self._config.host.max_message_bytes]
         kept = tx.ledger.quarantine(at=self._now, peer=self._peer.name, name=name, reason=reason, raw=raw)
         known = keys(message) if message is not None else {}

@@ -36,7 +36,8 @@ def replaced(name: str) -> Iterator[BinaryIO]:
         draft.replace(path)
         _sync(path.parent)
     except OSError as exc:
-        raise BadInput(f"{name}: {exc.strerror}", hint="name a file in a folder with room, that you may write to") from exc
+        hint = "name a file in a folder with room, that you may write to"
+        raise BadInput(f"{name}: {exc.strerror}", hint=hint) from exc
     finally:
         if draft is not None:
             draft.unlink(missing_ok=True)

@@ -76,8 +76,10 @@ _FILL: Final = """
 UPDATE outbox SET received_there = ifnull(received_there, ?2), far_host = ifnull(far_host, ?3)
 WHERE seq = ?1 AND id = ?4"""
 
-# It was offered again, and the next hop has it.
-_AGAIN: Final = "UPDATE outbox SET due = NULL, lease_until = 0 WHERE seq = ? AND id = ? AND state = 'sent'"
+# It was offered again, and the next hop has it: what becomes of it there counts from now.
+_AGAIN: Final = """
+UPDATE outbox SET sent_at = CASE WHEN due IS NULL THEN sent_at ELSE ?3 END, due = NULL, lease_until = 0
+WHERE seq = ?1 AND id = ?2 AND state = 'sent'"""
 
 # Without an index of its own, which every message would pay for: only so many of the latest are looked at.
 ASKED_LATELY: Final = 5000
@@ -127,7 +129,7 @@ class SqliteOutbox:
         if new is State.RECEIVED:
             self._db.execute(_FILL, (seq, there, host, id))
         elif new is State.SENT:
-            self._db.execute(_AGAIN, (seq, id))
+            self._db.execute(_AGAIN, (seq, id, now))
         return False
 
     def advance_archived(

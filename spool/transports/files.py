@@ -153,6 +153,8 @@ class Rounds:
     def _round(self) -> None:
         if self._taker is not None:
             self._count(self._taker.take())
+            if self._taker.has_more:
+                self.look()
         if self._receipts is not None:
             self._count(self._receipts.look())
             self._sweep()

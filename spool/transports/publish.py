@@ -12,7 +12,7 @@ from spool.transports.base import Deferred, Failure, Files, Left, Outcome, Witne
 PROCESSED: Final = "processed"
 # No `*.json` fits it, and no listing without -a shows it.
 _HIDDEN: Final = re.compile(r"\.(.+)\.[0-9a-f]{16}\.part")
-_HELD: Final = re.compile(r"\.(.+)\.held")
+_HELD: Final = re.compile(r"\.(.+\.json)\.held")
 ABANDONED_S: Final = 36 * 3600.0
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from spool.store.base import Unproven
@@ -12,6 +13,7 @@ from spool.transports.publish import PROCESSED, held, holds
 
 FEW: Final = 500
 _TOKEN: Final = 32
+_BACK: Final = re.compile(r"\.(.+\.json)\.[0-9a-f]+\.back")
 
 PROCESSED_SAYS: Final = "it stands in processed, and no ack came"
 GONE_SAYS: Final = "it was taken from the inbox, and no ack came"
@@ -79,6 +81,9 @@ class Receipts:
         self._after = rows[-1].seq if len(rows) == FEW else 0
         there, away = self._split(rows, self._folder)
         moved = self._take_back(self._believer.expired(there))
+        # A crash, or a lost connection, between the rename and the word of it leaves a file so.
+        back, away = self._look(away, self._back)
+        moved += self._withdraw(back)
         if self._acks or not away:
             return moved
         processed, gone = self._split(away, f"{self._folder}/{PROCESSED}")
@@ -99,16 +104,20 @@ class Receipts:
         return moved + len(told)
 
     def sweep(self) -> int:
-        """Let go of the witnesses of messages that are accounted for; how many those were."""
-        if self._witness is None:
-            return 0
-        names = {name: held_ for held_ in self._hidden_names() if (name := holds(held_)) is not None}
-        open_ = {f"{row.id}.json" for row in self._all_unproven()}
-        done = [f"{self._folder}/{held_}" for name, held_ in names.items() if name not in open_]
+        """Remove hidden files of messages that are accounted for; how many those were."""
+        names = {hidden: name for hidden in self._hidden_names() if (name := self._owner(hidden)) is not None}
+        open_ = {f"{row.id}.json" for row in self._all_unproven()} if names else set()
+        done = [f"{self._folder}/{hidden}" for hidden, name in names.items() if name not in open_]
         return sum(gone is True for gone in self._files.remove(done)) if done else 0
 
     def _hidden_names(self) -> list[str]:
         return [entry.name for entry in self._files.entries(self._folder) if entry.name.startswith(".")]
+
+    def _owner(self, hidden: str) -> str | None:
+        """The file that a hidden name belongs to: one that was taken back, or a witness."""
+        if (back := _BACK.fullmatch(hidden)) is not None:
+            return back.group(1)
+        return holds(hidden) if self._witness is not None else None
 
     def _all_unproven(self) -> Iterator[Unproven]:
         after = 0
@@ -139,7 +148,12 @@ class Receipts:
 
     def _split(self, rows: Sequence[Unproven], folder: str) -> tuple[list[Unproven], list[Unproven]]:
         """Those whose file stands in a folder, and the others; what cannot be told is in neither."""
-        found = self._files.look([f"{folder}/{row.id}.json" for row in rows]) if rows else []
+        return self._look(rows, lambda row: f"{folder}/{row.id}.json")
+
+    def _look(
+        self, rows: Sequence[Unproven], path: Callable[[Unproven], str]
+    ) -> tuple[list[Unproven], list[Unproven]]:
+        found = self._files.look([path(row) for row in rows]) if rows else []
         pairs = list(zip(rows, found, strict=True))
         there = [row for row, entry in pairs if isinstance(entry, Entry)]
         return there, [row for row, entry in pairs if entry is None]
@@ -148,18 +162,20 @@ class Receipts:
         """Remove what nobody took in its time, by way of a hidden name: what is read meanwhile stays read."""
         if not rows:
             return 0
-        pairs = [
-            (f"{self._folder}/{row.id}.json", f"{self._folder}/.{row.id}.json.{secrets.token_hex(8)}.part")
-            for row in rows
-        ]
-        moved = self._files.move(pairs)
-        hidden = [new for (_, new), done in zip(pairs, moved, strict=True) if done is True]
-        if hidden:
-            self._files.remove(hidden)
-        back = [row for row, done in zip(rows, moved, strict=True) if done is True]
-        self._release(back)
-        self._believer.withdrawn(back)
-        return len(back)
+        moved = self._files.move([(f"{self._folder}/{row.id}.json", self._back(row)) for row in rows])
+        return self._withdraw([row for row, done in zip(rows, moved, strict=True) if done is True])
+
+    def _withdraw(self, rows: Sequence[Unproven]) -> int:
+        if rows:
+            # Said before they go: afterwards nothing would tell them from what a reader took.
+            self._believer.withdrawn(rows)
+            self._files.remove([self._back(row) for row in rows])
+            self._release(rows)
+        return len(rows)
+
+    def _back(self, row: Unproven) -> str:
+        """Where a file goes that is taken back; another name if it is ever published again."""
+        return f"{self._folder}/.{row.id}.json.{round(row.sent_at * 1000):x}.back"
 
     def _identity(self) -> str | None:
         """What tells this folder from another in its place; None where it cannot be marked."""

@@ -24,26 +24,27 @@ class Place(NamedTuple):
 def rename(old: Place, new: Place) -> bool:
     """Give a file its new name; False where that is taken.
 
-    link and unlink, as OpenSSH does it; a crash in between leaves both names. Where the file
-    system has no hard links: renameat2; where there is none either, the name is claimed by an
-    empty file first, which others may see for a moment.
+    renameat2, in one step. Where there is none: link and unlink, as OpenSSH does it; a crash in
+    between leaves both names, and what is put under the old name in between is lost. Where the
+    file system has no hard links either, the name is claimed by an empty file first, which others
+    may see for a moment.
 
     Raises:
         OSError: it could not be done.
     """
-    try:
-        return _by_link(old, new)
-    except FileExistsError:
-        return False
-    except OSError as exc:
-        if exc.errno not in NO_LINKS:
-            raise
     try:
         return _by_renameat2(old, new)
     except FileExistsError:
         return False
     except OSError as exc:
         if exc.errno not in _NOT_THERE:
+            raise
+    try:
+        return _by_link(old, new)
+    except FileExistsError:
+        return False
+    except OSError as exc:
+        if exc.errno not in NO_LINKS:
             raise
     return _by_claim(old, new)
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from spool import foreign, log
 from spool.errors import SpoolError
 from spool.foreign import Found, NotWhole
 from spool.transports.base import Entry, Failure, Files
+from spool.transports.paths import shown
+from spool.transports.put_off import Declined, Growing
 
 BATCH: Final = 256
+BATCH_BYTES: Final = 16 * 1024 * 1024
+# Of one look: mail of ours must not wait until a hundred thousand files are taken.
+MOST: Final = 8 * BATCH
 # How long a file that is no whole JSON may stand unchanged before it is taken for what it is.
 PATIENCE_S: Final = 60.0
 
@@ -61,36 +67,38 @@ class Taker:
         self._folder = folder
         self._keeper = keeper
         self._max_bytes = max_bytes
-        self._monotonic = monotonic
-        self._patience_s = patience_s
         self._claim = re.compile(rf"\.spool-{re.escape(host)}~[0-9a-f]{{16}}~(.+)", re.DOTALL)
         self._prefix = f".spool-{host}~"
-        # What is not whole yet: its size and time when it was first seen so, and when that was.
-        self._growing: dict[str, tuple[int, float, float]] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._growing = Growing(monotonic, patience_s)
+        self._declined = Declined(monotonic)
+        self._told: dict[str, str] = {}
+        self.has_more = False
 
     def take(self) -> int:
-        """Take what is there; how many files that were.
+        """Take what is there, so many at most; how many files that were. `has_more` says to look again.
 
         Raises:
             LinkError: what was claimed and not taken in is found again.
         """
         entries = self._files.entries(self._folder)
+        self._forget_all_but({entry.name for entry in entries})
         claimed = [entry for entry in entries if self._claim.fullmatch(entry.name) and entry.kind == "file"]
         offered = sorted((entry for entry in entries if self._is_offered(entry)), key=_age)
         known = self._keeper.remembered(offered)
-        offered = [entry for entry in offered if entry.name not in known]
-        self._growing = {
-            name: seen for name, seen in self._growing.items() if name in {e.name for e in entries}
-        }
-        taken = 0
-        for start in range(0, len(claimed), BATCH):
-            taken += self._take_claimed(
-                [_Claim(entry, self._name_of(entry)) for entry in claimed[start : start + BATCH]]
-            )
-        for start in range(0, len(offered), BATCH):
-            taken += self._take_offered(offered[start : start + BATCH])
-        return taken
+        due = [*claimed, *(entry for entry in offered if entry.name not in known)]
+        fresh, again = self._declined.sort([entry for entry in due if not self._growing.is_idle(entry)])
+        self.has_more = len(fresh) > MOST
+        return sum(map(self._take_some, _batches([*fresh[:MOST], *again])))
+
+    def _take_some(self, entries: Sequence[Entry]) -> int:
+        claims = [_Claim(entry, self._name_of(entry)) for entry in entries if entry.name[0] == "."]
+        offered = [entry for entry in entries if entry.name[0] != "."]
+        return self._take_claimed(claims) + self._take_offered(offered)
+
+    def _forget_all_but(self, names: set[str]) -> None:
+        self._growing.keep(names)
+        self._declined.keep(names)
+        self._told = {name: reason for name, reason in self._told.items() if name in names}
 
     def _is_offered(self, entry: Entry) -> bool:
         if entry.name.startswith(".") or not entry.name.endswith(foreign.SUFFIX):
@@ -105,7 +113,7 @@ class Taker:
         small = [entry for entry in entries if entry.size <= self._max_bytes]
         for entry in entries:
             if entry.size > self._max_bytes:
-                self._set_aside(entry)
+                self._set_aside(entry, entry.name, entry.size)
         raws = self._files.fetch([self._path(entry.name) for entry in small], max_bytes=self._max_bytes + 1)
         ready = []
         for entry, raw in zip(small, raws, strict=True):
@@ -113,19 +121,15 @@ class Taker:
                 case bytes() if self._may_take(entry, raw):
                     ready.append((entry, raw))
                 case Failure(reason=reason):
-                    self._tell_once(entry.name, reason)
+                    self._put_off(entry.name, reason)
         return self._claim_and_take(ready)
 
     def _may_take(self, entry: Entry, raw: bytes) -> bool:
         """Whether it is whole, or has been anything else for so long that it never will be."""
         if is_whole(entry.name, raw, self._max_bytes):
-            self._growing.pop(entry.name, None)
+            self._growing.drop(entry.name)
             return True
-        now, seen = self._monotonic(), self._growing.get(entry.name)
-        if seen is None or seen[:2] != (len(raw), entry.mtime):
-            self._growing[entry.name] = (len(raw), entry.mtime, now)
-            return False
-        return now - seen[2] >= self._patience_s
+        return self._growing.is_over(entry, len(raw))
 
     def _claim_and_take(self, ready: Sequence[tuple[Entry, bytes]]) -> int:
         if not ready:
@@ -156,24 +160,32 @@ class Taker:
         paths = [self._path(claim.entry.name) for claim in claims]
         raws = self._files.fetch(paths, max_bytes=self._max_bytes + 1)
         found: list[Found] = []
-        owners: list[str | None] = []
-        for claim, path, raw in zip(claims, paths, raws, strict=True):
+        owners: list[Entry | None] = []
+        for claim, raw in zip(claims, raws, strict=True):
+            entry = claim.entry
+            if isinstance(raw, Failure):
+                self._put_off(entry.name, raw.reason)
             if not isinstance(raw, bytes):
                 continue
-            entry = claim.entry
             if claim.before not in (None, raw) and is_whole(claim.name, claim.before or b"", self._max_bytes):
                 # Written over between our two looks: both were whole, so both were meant.
                 found.append(Found(claim.name, claim.before or b"", entry.mtime, len(claim.before or b"")))
                 owners.append(None)
-            if claim.before == raw or self._may_take(entry, raw):
+            if len(raw) > self._max_bytes:
+                # It grew meanwhile, or somebody gave it this name: to remove it would lose the rest.
+                self._set_aside(entry, claim.name, max(entry.size, len(raw)))
+            elif claim.before == raw or self._may_take(entry, raw):
                 found.append(Found(claim.name, raw, entry.mtime, max(entry.size, len(raw))))
-                owners.append(path)
+                owners.append(entry)
         # At return what was taken is on the disk here; only then may it go there.
         kept = self._keeper.take(found)
-        done = [path for path, ok in zip(owners, kept, strict=True) if ok and path is not None]
-        for path, gone in zip(done, self._files.remove(done) if done else [], strict=True):
-            if isinstance(gone, Failure):
-                self._tell_once(path, gone.reason)
+        told = [(entry, ok) for entry, ok in zip(owners, kept, strict=True) if entry is not None]
+        self._declined.note([(entry.name, ok) for entry, ok in told])
+        done = [entry.name for entry, ok in told if ok]
+        gone = self._files.remove([self._path(name) for name in done]) if done else []
+        for name, failed in zip(done, gone, strict=True):
+            if isinstance(failed, Failure):
+                self._put_off(name, failed.reason)
         return len(done)
 
     def _take_unclaimed(self, ready: Sequence[tuple[Found, Entry, str]]) -> int:
@@ -181,30 +193,44 @@ class Taker:
         if not ready:
             return 0
         kept = self._keeper.take([found for found, _, _ in ready])
+        self._declined.note([(entry.name, ok) for (_, entry, _), ok in zip(ready, kept, strict=True)])
         for (found, entry, reason), ok in zip(ready, kept, strict=True):
             if ok:
                 self._keeper.remember(found._replace(name=entry.name))
                 self._tell_once(entry.name, f"taken, and cannot be removed: {reason}")
         return sum(kept)
 
-    def _set_aside(self, entry: Entry) -> None:
+    def _set_aside(self, entry: Entry, name: str, size: int) -> None:
         """Keep the beginning of what is too large, and move the file itself out of the way."""
         path = self._path(entry.name)
         (head,) = self._files.fetch([path], max_bytes=self._max_bytes)
         if not isinstance(head, bytes):
             return
-        aside = f".spool-refused~{secrets.token_hex(4)}~{foreign.short_name(entry.name)}"
-        found = Found(entry.name, head, entry.mtime, entry.size)
-        (moved,) = self._files.move([(path, self._path(aside))])
-        where = self._path(aside) if moved is True else path
-        reason = f"too large: {entry.size:,} bytes, the limit is {self._max_bytes:,}; the whole is {where}"
-        self._keeper.refuse(found, reason)
+        # The same after a crash, so that it is one row; and the row first: hidden without one it is lost.
+        token = hashlib.sha256(f"{entry.name}/{size}/{entry.mtime}".encode("utf-8", "surrogateescape"))
+        aside = self._path(f".spool-refused~{token.hexdigest()[:16]}~{foreign.short_name(name)}")
+        found = Found(name, head, entry.mtime, size)
+        limit = f"{size:,} bytes, the limit is {self._max_bytes:,}"
+        reason = f"too large: {limit}; the whole stays there as {shown(aside)}"
+        kept = self._keeper.refuse(found, reason)
+        self._declined.note([(entry.name, kept)])
+        if not kept:
+            return
+        (moved,) = self._files.move([(path, aside)])
         if moved is not True:
-            self._keeper.remember(found)
+            why = moved.reason if isinstance(moved, Failure) else f"{shown(aside)}: the name is taken"
+            self._tell_once(entry.name, f"too large, kept as {shown(path)}: {why}")
+            if entry.name == name:
+                self._keeper.remember(found)
+            self._declined.note([(entry.name, False)])
+
+    def _put_off(self, name: str, reason: str) -> None:
+        self._tell_once(name, reason)
+        self._declined.note([(name, False)])
 
     def _tell_once(self, name: str, reason: str) -> None:
-        if (name, reason) not in self._told:
-            self._told.add((name, reason))
+        if self._told.get(name) != reason:
+            self._told[name] = reason
             log.warning("file.skipped", folder=self._folder, file=name[:200], error=reason)
 
     def _name_of(self, entry: Entry) -> str:
@@ -232,6 +258,20 @@ def is_whole(name: str, raw: bytes, max_bytes: int) -> bool:
     except SpoolError:
         return True
     return True
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Files that are read at once: neither too many nor too large."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if batch and (len(batch) == BATCH or size + entry.size > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += entry.size
+    if batch:
+        yield batch
 
 
 def _age(entry: Entry) -> tuple[float, str]:

@@ -101,10 +101,11 @@ def test_the_same_file_again_is_one_message(spool: Spool, gate: FilesGate) -> No
 
 
 def test_the_same_words_under_the_same_name_days_later_are_a_new_message(
-    spool: Spool, gate: FilesGate
+    spool: Spool, gate: FilesGate, now: Turned
 ) -> None:
     """`echo ping > ping.json` each morning is meant each morning."""
     gate.take([file(said())])
+    now.at += SAME_S + 60
     gate.take([file(said(), mtime=NOW + SAME_S + 60)])
     assert inbox(spool) == ["Hello", "Hello"]
 

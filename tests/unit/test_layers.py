@@ -20,7 +20,10 @@ FLOORS = {
         " router carrier gate sweep doorbell presence settings home config_edit authorized files_gate"
         " kit store transports"
     ),
-    4: "api desk looking sending reading waiting mending delivery running views history history_views demo __init__",
+    4: (
+        "api desk looking sending reading waiting mending history"
+        " delivery running views history_views demo __init__"
+    ),
     5: "cli",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from spool.errors import LinkError
 from spool.transports.base import Files
 from tests.folders import KINDS, Reach, sshd_of
 from tests.sshd import Sshd, make_home
@@ -46,12 +47,55 @@ def kind(request: pytest.FixtureRequest) -> str:
     return name
 
 
+class Connected:
+    """The connections that tests share, one for each kind: a login takes longer than most tests.
+
+    Attributes:
+        threads: theirs, which outlive a test.
+    """
+
+    def __init__(self) -> None:
+        self.threads: set[threading.Thread] = set()
+        self._open: dict[str, Files] = {}
+
+    def files(self, reach: Reach) -> Files:
+        """The connection of a kind, a new one where a test broke the last."""
+        if reach.kind not in self._open or not self._lives(reach):
+            before = set(threading.enumerate())
+            self._open[reach.kind] = reach.open()
+            reach.opened.remove(self._open[reach.kind])
+            self.threads |= set(threading.enumerate()) - before
+        return self._open[reach.kind]
+
+    def close(self) -> None:
+        """End all of them."""
+        for files in self._open.values():
+            files.close()
+
+    def _lives(self, reach: Reach) -> bool:
+        try:
+            self._open[reach.kind].look([str(reach.folder)])
+        except LinkError:
+            self._open[reach.kind].close()
+            return False
+        return True
+
+
+@pytest.fixture(scope="session")
+def connected(sshd_for: Callable[[str], Sshd]) -> Iterator[Connected]:
+    """The connections that tests share."""
+    connected = Connected()
+    yield connected
+    connected.close()
+
+
 @pytest.fixture(autouse=True)
-def no_threads_left() -> Iterator[None]:
+def no_threads_left(connected: Connected) -> Iterator[None]:
     """Whatever failed, no thread is left behind."""
     before = set(threading.enumerate())
     yield
-    assert soon(lambda: set(threading.enumerate()) <= before), threading.enumerate()
+    gone = soon(lambda: set(threading.enumerate()) <= before | connected.threads)
+    assert gone, threading.enumerate()
 
 
 @pytest.fixture
@@ -75,6 +119,6 @@ def reach(
 
 
 @pytest.fixture
-def files(reach: Reach) -> Files:
+def files(reach: Reach, connected: Connected) -> Files:
     """The folder, reached."""
-    return reach.open()
+    return connected.files(reach)

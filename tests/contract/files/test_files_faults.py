@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from spool.errors import LinkLost, TimedOut
+from spool.errors import LinkError, LinkLost, TimedOut
 from spool.transports import renaming
 from spool.transports.base import Entry, Failure, Files
 from tests.folders import Reach, forced, sftp_server, sshd_of
 from tests.proxy import FaultProxy
 from tests.sshd import Sshd
-from tests.waiting import Background
+from tests.waiting import Background, soon
 
 FAR = ["sftp", "scp"]
 
@@ -108,19 +108,32 @@ def test_a_file_over_the_servers_limit_fails(reach: Reach, key: tuple[Path, str]
 
 
 @pytest.mark.parametrize("kind", ["sftp"])
-@pytest.mark.parametrize("call", ["write:error=ENOSPC:when=2", "fsync:error=EIO", "write:retval=7:when=2"])
-def test_one_write_or_sync_that_fails_is_found(
+@pytest.mark.parametrize("call", ["write:error=ENOSPC:when=2", "write:retval=7:when=2"])
+def test_as_root_one_write_that_fails_in_the_middle_is_found(
     call: str, reach: Reach, key: tuple[Path, str], tmp_path: Path
 ) -> None:
     """The size is right then, with a hole of zeros in it, and everything after it went well."""
-    if shutil.which("strace") is None:
-        pytest.skip("no strace here: apt-get install strace")
+    needs_root()  # sftp-server hides from other users which of its writes go to a file
     path = reach.at("target")
-    trace = f"exec strace -f -o /dev/null -P {path} -e inject={call}"
+    trace = _traced(f"-P {path} -e inject={call}")
     with another_sshd(reach, tmp_path / "failing", key, _wrapped_sftp(tmp_path, trace)):
         [failed] = reach.open().put([(path, os.urandom(100_000))])
 
     assert path in refused(failed)
+    assert reach.names() == []
+
+
+@pytest.mark.parametrize("kind", ["sftp"])
+def test_a_sync_that_fails_is_found(reach: Reach, key: tuple[Path, str], tmp_path: Path) -> None:
+    """Linux forgets the pages after that, and lets the file be renamed all the same."""
+    trace = _traced("-e inject=fsync:error=EIO")
+    with another_sshd(reach, tmp_path / "failing", key, _wrapped_sftp(tmp_path, trace)):
+        files = reach.open()
+        [failed] = files.put([(reach.at("target"), b"x")])
+        with pytest.raises(LinkError, match="sync"):
+            files.sync(str(reach.folder))
+
+    assert reach.at("target") in refused(failed)
     assert reach.names() == []
 
 
@@ -216,11 +229,15 @@ def test_a_rename_whose_status_is_lost_was_done(reach: Reach) -> None:
         took = proxy.passed["down"] - before
         (reach.folder / "one").write_bytes(b"x")
 
-        # The last bytes are on their way when the line breaks; by scp the channel's end follows them.
-        proxy.cut_after(took - (1 if reach.kind == "sftp" else 200), "down")
-        with pytest.raises(LinkLost):
-            files.move([(reach.at("one"), reach.at("two"))])
+        if reach.kind == "sftp":
+            proxy.cut_after(took - 1, "down")
+        else:
+            proxy.stall_after(1, "down")
+        moving = Background(lambda: files.move([(reach.at("one"), reach.at("two"))]))
+        assert soon((reach.folder / "two").exists)
+        proxy.reset()
 
+        assert isinstance(moving.raised(), LinkLost)
         assert (reach.folder / "two").read_bytes() == b"x"
 
 
@@ -299,6 +316,13 @@ def test_a_host_that_goes_away_is_lost(reach: Reach, key: tuple[Path, str], tmp_
         for _ in range(2):
             with pytest.raises(LinkLost):
                 files.look([reach.at("x")])
+
+
+def _traced(what: str) -> str:
+    """The command that makes system calls of another one fail."""
+    if shutil.which("strace") is None:
+        pytest.skip("no strace here: apt-get install strace")
+    return f"exec strace -f -o /dev/null {what}"
 
 
 def _wrapped_sftp(folder: Path, before: str) -> str:
