@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from spool import foreign, log, outbox, retry, sweep
@@ -12,7 +12,7 @@ from spool.clock import Clock
 from spool.errors import SpoolError
 from spool.foreign import FileAck, Found, NotWhole
 from spool.gate import Gate
-from spool.inbox import Arrival
+from spool.inbox import ANSWER, Arrival
 from spool.message import Ack, Attachment, Message, parse_time
 from spool.settings import Settings
 from spool.store.base import Event, KeptFile, Store, Tx, Unproven
@@ -20,6 +20,7 @@ from spool.transports.base import Deferred, Entry
 
 # The same bytes under the same name are the same message if they are written anew within a day of it.
 SAME_S: Final = 86_400.0
+ANSWERS_AT_ONCE: Final = 16
 # So often is a lost file published again at once.
 LOST_AT_ONCE: Final = 3
 _rng = random.Random()
@@ -79,7 +80,8 @@ class FilesGate(Gate):
                 bad.append((n, exc.message))
         kept = [n not in waiting for n in range(len(found))]
         if arrivals:
-            for n, outcome in zip(arrivals, self.accept(list(arrivals.values())), strict=True):
+            outcomes = [outcome for some in _in_turn(arrivals.values()) for outcome in self.accept(some)]
+            for n, outcome in zip(arrivals, outcomes, strict=True):
                 # What was refused is in the quarantine; what was deferred is nowhere yet.
                 kept[n] = not isinstance(outcome, Deferred)
         if acks:
@@ -291,6 +293,20 @@ class FilesGate(Gate):
         """This peer wants no acks."""
         with self._store.write(sync=False) as tx:
             tx.acks.drop(seqs)
+
+
+def _in_turn(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:
+    """Batches with a few answers each: what one answers is looked for among thousands, all else waiting."""
+    batch: list[Arrival] = []
+    answers = 0
+    for arrival in arrivals:
+        batch.append(arrival)
+        answers += ANSWER.encode() in arrival.raw
+        if answers == ANSWERS_AT_ONCE:
+            yield batch
+            batch, answers = [], 0
+    if batch:
+        yield batch
 
 
 def _lost_delay(attempts: int) -> float:

@@ -10,7 +10,7 @@ import pytest
 
 from spool.api import Spool
 from spool.clock import Clock
-from spool.files_gate import LOST_AT_ONCE, FilesGate
+from spool.files_gate import ANSWERS_AT_ONCE, LOST_AT_ONCE, FilesGate
 from spool.states import State
 from spool.store.base import Event, Unproven
 from spool.transports.base import Left
@@ -101,6 +101,19 @@ def test_what_is_removed_unread_each_time_is_published_more_and_more_rarely(
         now.at += 5
     assert LOST_AT_ONCE < published <= 16
     assert len(events(spool, id)) <= 16
+
+
+def test_a_flood_of_answers_does_not_keep_the_store_to_itself(
+    spool: Spool, gate: FilesGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What each of them answers is looked for among all that was sent; others write meanwhile."""
+    commits: list[int] = []
+    accept = gate.accept
+    monkeypatch.setattr(gate, "accept", lambda some: commits.append(len(some)) or accept(some))
+    flood = [file(said(subject=f"Re: {n}"), f"{n}.json") for n in range(2 * ANSWERS_AT_ONCE + 1)]
+    assert gate.take(flood) == [True] * len(flood)
+    assert inbox(spool) == [f"Re: {n}" for n in range(len(flood))]
+    assert commits == [ANSWERS_AT_ONCE, ANSWERS_AT_ONCE, 1]
 
 
 def events(spool: Spool, id: str) -> list[Event]:

@@ -87,7 +87,7 @@ def test_what_cannot_be_kept_stands_before_nothing_that_can(
 def test_what_cannot_be_read_stands_before_nothing_that_can(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Folders under claimed names, say: each look would begin with them."""
+    """Beginnings that never end, say: each look would begin with them."""
     monkeypatch.setattr(take, "MOST", 2)
     for n in range(4):
         os.utime(bench.put(f"half{n}.json", b"{"), (1000, 1000))
@@ -185,11 +185,11 @@ def test_what_is_put_under_the_name_within_the_rename_is_not_removed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rename in two steps, link and unlink, would remove what came between them."""
-    unlink = os.unlink
+    unlink, came = os.unlink, []
 
     def hurried(path: str, *, dir_fd: int | None = None) -> None:
         if path == "m.json":
-            bench.put(".second", WHOLE + b" ").rename(bench.folder / "m.json")
+            came.append(bench.put(".second", WHOLE + b" ").rename(bench.folder / "m.json"))
         unlink(path, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "unlink", hurried)
@@ -197,4 +197,4 @@ def test_what_is_put_under_the_name_within_the_rename_is_not_removed(
     bench.taker.take()
     monkeypatch.setattr(os, "unlink", unlink)
     assert [raw for _, raw in bench.tray.got] == [WHOLE]
-    assert not any("second" in name for name in bench.left())
+    assert all(path.exists() for path in came)
