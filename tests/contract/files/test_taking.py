@@ -178,7 +178,9 @@ def test_what_is_no_file_is_never_opened_and_stays(bench: Bench) -> None:
     """Not a pipe, which would block, nor what a link points to."""
     os.mkfifo(bench.folder / "pipe.json")
     (bench.folder / "folder.json").mkdir()
-    (bench.folder / "link.json").symlink_to("/etc/passwd")
+    elsewhere = bench.folder.parent / "elsewhere.json"
+    elsewhere.write_bytes(WHOLE)
+    (bench.folder / "link.json").symlink_to(elsewhere)
     (bench.folder / "nowhere.json").symlink_to("/no/such/file")
     bench.put("good.json")
     began = time.monotonic()
@@ -186,6 +188,7 @@ def test_what_is_no_file_is_never_opened_and_stays(bench: Bench) -> None:
     assert time.monotonic() - began < 5
     assert [name for name, _ in bench.tray.got] == ["good.json"]
     assert bench.left() == ["folder.json", "link.json", "nowhere.json", "pipe.json"]
+    assert elsewhere.read_bytes() == WHOLE
 
 
 def test_other_names_are_nobodys_mail(bench: Bench) -> None:
