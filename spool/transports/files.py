@@ -11,7 +11,7 @@ import msgspec
 
 from spool import log
 from spool.config import Peer
-from spool.errors import LinkError, LinkLost, StoreError
+from spool.errors import FolderMissing, LinkError, LinkLost, StoreError
 from spool.files_gate import FilesGate
 from spool.outbox import Load
 from spool.store.base import LeasedAck, Parcel
@@ -28,6 +28,8 @@ HOLD_EVERY_S: Final = 20.0
 SWEEP_EVERY_S: Final = 3600.0
 # Huey's tick asks for each round; where it does not, a round is late by this.
 LATE: Final = 3.0
+# A look into the folders is followed by so many times its length without one.
+REST: Final = 3.0
 _encode = msgspec.json.encode
 
 
@@ -52,6 +54,7 @@ class Rounds:
         self._error: LinkError | None = None
         self._began = self._gate.monotonic()
         self._round_at = self._held_at = self._moved_at = self._swept_at = float("-inf")
+        self._rest_until = float("-inf")
         self._busy = True
         self.up = threading.Event()
 
@@ -64,8 +67,9 @@ class Rounds:
     def look(self) -> None:
         """Something came into a folder: take it now."""
         with self._wake:
-            self._busy = self._due = True
-            self._wake.notify_all()
+            if not self._due:
+                self._busy = self._due = True
+                self._wake.notify_all()
 
     def tick(self) -> None:
         """The timer's word: a round is made where the last one is `poll_s` ago."""
@@ -75,7 +79,7 @@ class Rounds:
     def quiet_for(self) -> float:
         """Seconds since a file last moved; 0 before the first round is over, and while there is work."""
         with self._wake:
-            if self._busy or self._round_at == float("-inf"):
+            if self._busy or self._due or self._round_at == float("-inf"):
                 return 0.0
             return self._gate.monotonic() - max(self._moved_at, self._began)
 
@@ -135,10 +139,11 @@ class Rounds:
 
     def _turn(self) -> None:
         with self._wake:
+            rest_s = max(0.0, self._rest_until - self._gate.monotonic())
             if not self._busy:
-                self._wake.wait(LOOK_S)
-            due, self._due = self._due, False
-            self._busy = False
+                self._wake.wait(min(LOOK_S, rest_s) if self._due else LOOK_S)
+            due = self._due and self._gate.monotonic() >= self._rest_until
+            self._due, self._busy = self._due and not due, False
         if self._ended.is_set():
             return
         now = self._gate.monotonic()
@@ -151,14 +156,18 @@ class Rounds:
             self._gate.hold(heard=True)
 
     def _round(self) -> None:
+        began, taken = self._gate.monotonic(), 0
         if self._taker is not None:
-            self._count(self._taker.take())
+            self._count(taken := self._taker.take())
             if self._taker.has_more:
                 self.look()
         if self._receipts is not None:
             self._count(self._receipts.look())
             self._sweep()
         self._round_at = self._gate.monotonic()
+        if taken < BATCH:
+            # Whoever writes there without end, beside many other files, must not have a core here.
+            self._rest_until = self._round_at + REST * (self._round_at - began)
 
     def _carry(self) -> None:
         """Move a slice of attachments; then mail has its turn again."""
@@ -167,8 +176,9 @@ class Rounds:
         wanted = len(self._gate.wanted())
         if self._cargo.move():
             self._count(1)
-        if len(self._gate.wanted()) < wanted:
+        if len(self._gate.wanted()) < wanted and self._taker is not None:
             # A message may have all it waited for.
+            self._taker.try_again()
             self.look()
 
     def _push(self) -> None:
@@ -177,7 +187,7 @@ class Rounds:
             if not load.parcels and not load.acks:
                 return
             try:
-                self._publish_acks(load.acks)
+                done = self._publish_acks(load.acks)
                 self._publish(load.parcels)
             except BaseException:
                 # Where the store fails too, the leases run out by themselves.
@@ -186,6 +196,9 @@ class Rounds:
                 raise
             self._count(len(load.parcels))
             self._gate.hold(heard=True)
+            if not done:
+                # They are free again; what is in their way is not gone within this very moment.
+                return
 
     def _publish(self, parcels: Sequence[Parcel]) -> None:
         if not parcels:
@@ -198,12 +211,13 @@ class Rounds:
             outcomes = self._publisher.publish(drafts, now=self._gate.now())
         self._gate.settle(list(zip(parcels, outcomes, strict=True)))
 
-    def _publish_acks(self, acks: Sequence[LeasedAck]) -> None:
+    def _publish_acks(self, acks: Sequence[LeasedAck]) -> bool:
+        """Whether all of them are there now, or not wanted."""
         if not acks:
-            return
+            return True
         if not self._peer.acks or self._publisher is None:
             self._gate.forget_acks([leased.seq for leased in acks])
-            return
+            return True
         # The sequence makes the name its own, and the same again at each try.
         drafts = [
             Draft(f"ack-{leased.ack.re}-{leased.ack.status}-{leased.seq}.json", _encode(leased.ack), True)
@@ -211,15 +225,25 @@ class Rounds:
         ]
         outcomes = self._publisher.publish(drafts, now=self._gate.now())
         told = list(zip(acks, outcomes, strict=True))
-        self._gate.drop_acks([leased.seq for leased, outcome in told if isinstance(outcome, Left)])
-        self._gate.release(Load([], [leased for leased, outcome in told if not isinstance(outcome, Left)]))
+        if there := [leased.seq for leased, outcome in told if isinstance(outcome, Left)]:
+            self._gate.drop_acks(there)
+        left = [leased for leased, outcome in told if not isinstance(outcome, Left)]
+        self._gate.release(Load([], left))
+        return not left
 
     def _sweep(self) -> None:
         now = self._gate.monotonic()
         if self._publisher is None or self._receipts is None or now - self._swept_at < SWEEP_EVERY_S:
             return
         self._swept_at = now
-        if gone := self._publisher.sweep(now=self._gate.now()) + self._receipts.sweep():
+        try:
+            gone = self._publisher.sweep(now=self._gate.now()) + self._receipts.sweep()
+        except FolderMissing:
+            # A key that may only put files lists no folder; all else goes on.
+            if not self._receipts.is_marked():
+                raise
+            return
+        if gone:
             log.info("files.swept", peer=self._peer.name, count=gone)
 
     def _count(self, moved: int) -> None:

@@ -1,4 +1,4 @@
-"""Files that are left for later: those not whole yet, and those this host could not keep."""
+"""Files that are left where they are: those not whole yet, those not kept, and what was said of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from spool.transports.base import Entry
 COARSE_S: Final = 2.0
 AGAIN_S: Final = 30.0
 AGAIN_FILES: Final = 256
+TOLD_NAMES: Final = 1000
+TOLD_A_MINUTE: Final = 60
 
 
 @dataclass(slots=True)
@@ -61,7 +63,7 @@ class Growing:
 
 
 class Declined:
-    """Files that could not be kept here: the disk or the quarantine is full.
+    """Files that could not be kept here: the disk or the quarantine is full, or they wait for others.
 
     They are tried again a few at a time, and all of them once one could be kept: many of them
     must neither cost a round each time nor stand before what can be kept.
@@ -75,6 +77,10 @@ class Declined:
     def keep(self, names: Collection[str]) -> None:
         """Forget all others."""
         self._since = {name: since for name, since in self._since.items() if name in names}
+
+    def forget(self) -> None:
+        """What was in their way may be gone: all are tried again."""
+        self._since.clear()
 
     def sort(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
         """Those never declined, and those whose turn it is to be tried again."""
@@ -94,3 +100,29 @@ class Declined:
             self._since.pop(name, None)
             if not kept:
                 self._since[name] = self._monotonic()
+
+
+class Told:
+    """What was said of files: once of each, and so often at most, since their names are endless."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._reasons: dict[str, str] = {}
+        self._minute = 0
+        self._count = 0
+
+    def is_new(self, name: str, reason: str) -> bool:
+        """Whether to say it now; if so it counts as said."""
+        if self._reasons.get(name) == reason or self._said_enough():
+            return False
+        self._reasons[name] = reason
+        if len(self._reasons) > TOLD_NAMES:
+            self._reasons.pop(next(iter(self._reasons)))
+        self._count += 1
+        return True
+
+    def _said_enough(self) -> bool:
+        minute = int(self._monotonic() // 60)
+        if minute != self._minute:
+            self._minute, self._count = minute, 0
+        return self._count >= TOLD_A_MINUTE

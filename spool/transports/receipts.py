@@ -75,6 +75,10 @@ class Receipts:
         if self._folder and (identity := self._identity()) is not None:
             self._believer.same_since(identity)
 
+    def is_marked(self) -> bool:
+        """Whether the mark stands, also where nothing may be listed or read."""
+        return isinstance(self._files.look([self._mark()])[0], Entry)
+
     def look(self) -> int:
         """Look for some of the messages that nothing is known of; how many of them moved on."""
         rows = self._believer.unproven(after=self._after, limit=FEW)
@@ -177,9 +181,12 @@ class Receipts:
         """Where a file goes that is taken back; another name if it is ever published again."""
         return f"{self._folder}/.{row.id}.json.{round(row.sent_at * 1000):x}.back"
 
+    def _mark(self) -> str:
+        return f"{self._folder}/.spool-{self._believer.host}"
+
     def _identity(self) -> str | None:
         """What tells this folder from another in its place; None where it cannot be marked."""
-        path = f"{self._folder}/.spool-{self._believer.host}"
+        path = self._mark()
         (token,) = self._files.fetch([path], max_bytes=_TOKEN)
         if token is None:
             token = secrets.token_hex(_TOKEN // 2).encode()

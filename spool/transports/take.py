@@ -13,7 +13,7 @@ from spool.errors import SpoolError
 from spool.foreign import Found, NotWhole
 from spool.transports.base import Entry, Failure, Files
 from spool.transports.paths import shown
-from spool.transports.put_off import Declined, Growing
+from spool.transports.put_off import Declined, Growing, Told
 
 BATCH: Final = 256
 BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -71,7 +71,7 @@ class Taker:
         self._prefix = f".spool-{host}~"
         self._growing = Growing(monotonic, patience_s)
         self._declined = Declined(monotonic)
-        self._told: dict[str, str] = {}
+        self._told = Told(monotonic)
         self.has_more = False
 
     def take(self) -> int:
@@ -90,6 +90,10 @@ class Taker:
         self.has_more = len(fresh) > MOST
         return sum(map(self._take_some, _batches([*fresh[:MOST], *again])))
 
+    def try_again(self) -> None:
+        """What kept files from being taken may be gone."""
+        self._declined.forget()
+
     def _take_some(self, entries: Sequence[Entry]) -> int:
         claims = [_Claim(entry, self._name_of(entry)) for entry in entries if entry.name[0] == "."]
         offered = [entry for entry in entries if entry.name[0] != "."]
@@ -98,7 +102,6 @@ class Taker:
     def _forget_all_but(self, names: set[str]) -> None:
         self._growing.keep(names)
         self._declined.keep(names)
-        self._told = {name: reason for name, reason in self._told.items() if name in names}
 
     def _is_offered(self, entry: Entry) -> bool:
         if entry.name.startswith(".") or not entry.name.endswith(foreign.SUFFIX):
@@ -229,8 +232,7 @@ class Taker:
         self._declined.note([(name, False)])
 
     def _tell_once(self, name: str, reason: str) -> None:
-        if self._told.get(name) != reason:
-            self._told[name] = reason
+        if self._told.is_new(name, reason):
             log.warning("file.skipped", folder=self._folder, file=name[:200], error=reason)
 
     def _name_of(self, entry: Entry) -> str:

@@ -11,7 +11,7 @@ import pytest
 from spool.store.base import Unproven
 from spool.transports import take
 from spool.transports.base import Files
-from spool.transports.put_off import AGAIN_S
+from spool.transports.put_off import AGAIN_S, TOLD_A_MINUTE, TOLD_NAMES, Told
 from spool.transports.receipts import GONE_SAYS
 from tests.contract.files.test_receipts import Place
 from tests.contract.files.test_taking import LIMIT, PATIENCE_S, WHOLE, Bench
@@ -99,15 +99,17 @@ def test_what_cannot_be_read_stands_before_nothing_that_can(
     assert taken == 1
 
 
-def test_no_memory_of_names_that_went(bench: Bench) -> None:
-    """Names are theirs to choose, new ones without end."""
-    for n in range(50):
-        link = bench.folder / f"link{n}.json"
-        link.symlink_to("nowhere")
-        bench.taker.take()
-        link.unlink()
-    bench.taker.take()
-    assert not bench.taker._told
+def test_names_without_end_fill_neither_the_memory_nor_the_log() -> None:
+    """They are theirs to choose: a link under a new name, a thousand times a second."""
+    now = 0.0
+    told = Told(lambda: now)
+    said = [n for n in range(5000) if told.is_new(f"link{n}.json", "it is a link")]
+    assert said == list(range(TOLD_A_MINUTE))
+    for n in range(10 * TOLD_NAMES):
+        now += 60.0
+        assert told.is_new(f"later{n}.json", "it is a link")
+        assert not told.is_new(f"later{n}.json", "it is a link")
+    assert len(told._reasons) == TOLD_NAMES
 
 
 def test_the_same_words_are_read_no_more_than_needed(
