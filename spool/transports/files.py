@@ -22,7 +22,7 @@ from spool.transports.receipts import Receipts
 from spool.transports.take import Taker
 from spool.transports.watch import Watch
 
-BATCH: Final = 256
+BATCH: Final = 512
 LOOK_S: Final = 1.0
 HOLD_EVERY_S: Final = 20.0
 SWEEP_EVERY_S: Final = 3600.0
@@ -156,16 +156,18 @@ class Rounds:
             self._gate.hold(heard=True)
 
     def _round(self) -> None:
-        began, taken = self._gate.monotonic(), 0
+        began, is_long = self._gate.monotonic(), False
         if self._taker is not None:
-            self._count(taken := self._taker.take())
+            taken = self._taker.take()
+            self._count(taken)
+            is_long = self._taker.has_more or taken >= BATCH
             if self._taker.has_more:
                 self.look()
         if self._receipts is not None:
             self._count(self._receipts.look())
             self._sweep()
         self._round_at = self._gate.monotonic()
-        if taken < BATCH:
+        if not is_long:
             # Whoever writes there without end, beside many other files, must not have a core here.
             self._rest_until = self._round_at + REST * (self._round_at - began)
 

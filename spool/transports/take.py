@@ -15,12 +15,14 @@ from spool.transports.base import Entry, Failure, Files
 from spool.transports.paths import shown
 from spool.transports.put_off import Declined, Growing, Told
 
-BATCH: Final = 256
+BATCH: Final = 1000
 BATCH_BYTES: Final = 16 * 1024 * 1024
 # Of one look: mail of ours must not wait until a hundred thousand files are taken.
-MOST: Final = 8 * BATCH
+MOST: Final = 2 * BATCH
 # How long a file that is no whole JSON may stand unchanged before it is taken for what it is.
 PATIENCE_S: Final = 60.0
+# Before the name of what was too large to take.
+REFUSED: Final = ".spool-refused~"
 
 
 class Keeper(Protocol):
@@ -211,7 +213,7 @@ class Taker:
             return
         # The same after a crash, so that it is one row; and the row first: hidden without one it is lost.
         token = hashlib.sha256(f"{entry.name}/{size}/{entry.mtime}".encode("utf-8", "surrogateescape"))
-        aside = self._path(f".spool-refused~{token.hexdigest()[:16]}~{foreign.short_name(name)}")
+        aside = self._path(f"{REFUSED}{token.hexdigest()[:16]}~{foreign.short_name(name)}")
         found = Found(name, head, entry.mtime, size)
         limit = f"{size:,} bytes, the limit is {self._max_bytes:,}"
         reason = f"too large: {limit}; the whole stays there as {shown(aside)}"
