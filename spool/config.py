@@ -287,6 +287,7 @@ def _problems(config: Config) -> Iterator[str]:
                     both = repr(pattern) if pattern == theirs else f"{theirs!r} and {pattern!r}"
                     yield f"{both} stands under [peers.{name}] and {at}: one of them must go"
         claimed += [(pattern, peer.name) for pattern in peer.may_send]
+    yield from _shared_folders([peer for peer in config.peers.values() if peer.is_files])
 
 
 def _tied(one: str, other: str) -> bool:
@@ -323,6 +324,16 @@ def _bad_url(at: str, peer: Peer) -> Iterator[str]:
                 yield f"{at} url: this version knows no {other}: peers (it knows {KNOWN})"
     except BadConfig as exc:
         yield f"{at} url: {exc}"
+
+
+def _shared_folders(peers: list[Peer]) -> Iterator[str]:
+    """What we take from must be one peer's alone: who may be spoken for there depends on whose it is."""
+    taken = {(peer.url, peer.outbox.rstrip("/")): peer.name for peer in reversed(peers) if peer.outbox}
+    for peer in peers:
+        for key, folder in (("inbox", peer.inbox), ("outbox", peer.outbox)):
+            other = taken.get((peer.url, folder.rstrip("/")), peer.name)
+            if folder and other != peer.name:
+                yield f"[peers.{peer.name}] {key}: {folder} is the outbox of [peers.{other}] too"
 
 
 def _bad_folders(at: str, peer: Peer) -> Iterator[str]:

@@ -223,9 +223,13 @@ class FilesGate(Gate):
                 for file, why in bad
             ]
         for (file, why), stored in zip(bad, kept, strict=True):
-            error = why if stored else f"the quarantine is full: {why}"
-            name = foreign.plain_name(file.name)[:200]
-            log.warning("message.quarantined", peer=self.peer_name, file=name, error=error)
+            if stored:
+                name = foreign.plain_name(file.name)[:200]
+                log.warning("message.quarantined", peer=self.peer_name, file=name, error=why)
+        if more := kept.count(False):
+            # One line: they are met again and again.
+            error = "the quarantine is full; they stay where they are"
+            log.warning("message.quarantined", peer=self.peer_name, count=more, error=error)
         return kept
 
     # -- what became of ours -------------------------------------------------------------------

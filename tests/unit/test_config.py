@@ -294,3 +294,25 @@ def test_a_folder_in_its_place_is_a_bad_config(tmp_path: Path) -> None:
 
     with pytest.raises(BadConfig, match="Is a directory"):
         config.load(tmp_path)
+
+
+def folders(one: dict[str, str], other: dict[str, str]) -> str:
+    """A config with two files peers that have these folders."""
+    lines = ['[host]\nname = "h"']
+    for name, values in (("one", one), ("other", other)):
+        lines.append(f'[peers.{name}]\nagents = ["{name}"]')
+        lines += [f'{key} = "{value}"' for key, value in {"url": "dir:", **values}.items()]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("key", ["inbox", "outbox"])
+def test_what_is_taken_from_is_one_peers_alone(key: str) -> None:
+    """Mail of the one would be judged as the other's, or ours taken back for received."""
+    with pytest.raises(BadConfig, match=f"{key}: /a/b/? is the outbox of"):
+        config.parse(folders({"outbox": "/a/b", "inbox": "/a/x"}, {key: "/a/b/"}))
+
+
+def test_two_peers_may_read_in_one_folder() -> None:
+    """And folders of the same name on two hosts are two."""
+    config.parse(folders({"inbox": "/a"}, {"inbox": "/a"}))
+    config.parse(folders({"url": "sftp://h1", "outbox": "~/a"}, {"url": "sftp://h2", "outbox": "~/a"}))

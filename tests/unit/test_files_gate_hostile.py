@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from spool import log
 from spool.api import Spool
 from spool.clock import Clock
 from spool.files_gate import ANSWERS_AT_ONCE, LOST_AT_ONCE, FilesGate
@@ -127,3 +128,12 @@ def test_nobody_there_can_say_that_a_message_died(spool: Spool, gate: FilesGate)
     id = publish(spool, gate)
     assert gate.take([file({"re": id, "status": "dead", "note": "so there"})]) == [True]
     assert row(spool, id).state is State.SENT
+
+
+def test_a_full_quarantine_says_so_once_for_many(gate: FilesGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for each of a hundred thousand bad files would fill the disk that has no room for them."""
+    said_of: list[dict[str, object]] = []
+    gate.take([file(b"{%d" % n, f"bad{n}.json") for n in range(500)])
+    monkeypatch.setattr(log, "warning", lambda event, **values: said_of.append({"event": event, **values}))
+    assert gate.take([file(b"{more%d" % n, f"more{n}.json") for n in range(100)]) == [False] * 100
+    assert [(each["event"], each["count"]) for each in said_of] == [("message.quarantined", 100)]
