@@ -29,11 +29,14 @@ DELAY_S = 0.05  # each way
 def main() -> int:
     """Run it; 0 when every message arrived."""
     figures: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="spool-bench-") as name:
-        with Sshd(Path(name) / "sshd") as sshd, FaultProxy(sshd.port) as proxy:
-            for what, delay_s in (("loopback", 0.0), ("100 ms", DELAY_S)):
-                proxy.latency_s = delay_s
-                figures |= _one_way(Path(name) / what.replace(" ", ""), what, sshd, proxy.port)
+    with (
+        tempfile.TemporaryDirectory(prefix="spool-bench-") as name,
+        Sshd(Path(name) / "sshd") as sshd,
+        FaultProxy(sshd.port) as proxy,
+    ):
+        for what, delay_s in (("loopback", 0.0), ("100 ms", DELAY_S)):
+            proxy.latency_s = delay_s
+            figures |= _one_way(Path(name) / what.replace(" ", ""), what, sshd, proxy.port)
     for what, value in figures.items():
         print(f"{what:<48}{value:>10,.2f}")
     out = Path(__file__).with_suffix(".json")
