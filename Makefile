@@ -4,12 +4,21 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.ready
+OWN     = $(HOME)/.local/share/spool
 
-.PHONY: help setup demo check test bench sshd clean
+.PHONY: help install setup demo check test bench sshd clean
 .DEFAULT_GOAL := help
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## spool for you: an environment below ~/.local/share/spool, and ~/.local/bin/spool
+	@$(PYTHON) -c 'import sys; sys.exit("spool needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(OWN)/venv || { echo "make: python3-venv is missing: apt-get install python3-venv"; exit 1; }
+	@$(OWN)/venv/bin/python -m pip install --quiet --disable-pip-version-check .
+	@mkdir -p $(HOME)/.local/bin && ln -sf $(OWN)/venv/bin/spool $(HOME)/.local/bin/spool
+	@$(HOME)/.local/bin/spool --version
+	@case ":$$PATH:" in *":$(HOME)/.local/bin:"*) ;; *) echo 'not on your PATH yet: export PATH="$$HOME/.local/bin:$$PATH"' ;; esac
 
 setup: $(STAMP) ## a virtual environment with spool and what its tests need
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+import pwd
 import re
 import shlex
+import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -121,13 +123,49 @@ def remove(path: Path, *, peer: str, home: Path) -> bool:
     """Take the lines of a peer of this home out; False where there is none."""
     target = Path(os.path.realpath(path))
     before = _lines(target)
-    quoted = shlex.quote(str(home)).replace('"', '\\"')
-    mark = f'--home {quoted} serve --peer {peer}"'
-    kept = [old for old in before if not (old.startswith("restrict,command=") and mark in old)]
+    kept = [old for old in before if not _is_of(old, peer, home)]
     if len(kept) == len(before):
         return False
     _write_lines(target, kept)
     return True
+
+
+def default_path() -> Path:
+    """Where sshd looks for this account's keys unless it is told otherwise."""
+    # As sshd does it: the account's own home, whatever HOME says.
+    return Path(pwd.getpwuid(os.getuid()).pw_dir, ".ssh", "authorized_keys")
+
+
+def find(path: Path, *, peer: str, home: Path) -> str | None:
+    """The line that lets a peer of this home in, None where there is none. Raises OSError."""
+    return next((line for line in _lines(path) if _is_of(line, peer, home)), None)
+
+
+def program(line: str) -> str:
+    """The program that a line of ours starts; empty where it cannot be told."""
+    command = re.match(r'restrict,command="((?:\\"|[^"])*)"', line)
+    if command is None:
+        return ""
+    try:
+        return next(iter(shlex.split(command.group(1).replace('\\"', '"'))), "")
+    except ValueError:
+        return ""
+
+
+def strict_modes(path: Path) -> str | None:
+    """What sshd's StrictModes (sshd_config(5)) would refuse about the file, its folder and the home."""
+    for each in (path, path.parent, path.parent.parent):
+        found = each.stat()
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return f"sshd ignores the key while others may write to {each}: `chmod go-w {each}`"
+        if found.st_uid not in (0, os.getuid()):
+            return f"sshd ignores the key while {each} belongs to somebody else"
+    return None
+
+
+def _is_of(line: str, peer: str, home: Path) -> bool:
+    quoted = shlex.quote(str(home)).replace('"', '\\"')
+    return line.startswith("restrict,command=") and f'--home {quoted} serve --peer {peer}"' in line
 
 
 def _make_folder(folder: Path) -> None:

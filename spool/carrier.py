@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from spool import log, presence, retry
 from spool.clock import Clock
-from spool.config import Peer
+from spool.config import Config, Peer
 from spool.errors import (
     BadInput,
     LinkError,
@@ -25,7 +25,7 @@ from spool.errors import (
 from spool.files_gate import FilesGate
 from spool.gate import Gate
 from spool.settings import Settings
-from spool.store.base import PeerRow, Store
+from spool.store.base import PeerRow, Store, Tx
 from spool.transports.base import Files, Pipe
 from spool.transports.files import Rounds
 from spool.transports.link import Link
@@ -38,6 +38,13 @@ DIALLING_S: Final = 0.5
 Dialler = Callable[[Peer], Pipe]
 Opener = Callable[[Peer], Files]
 _Gate = TypeVar("_Gate", bound=Gate)
+
+
+class Reached(NamedTuple):
+    """A peer that was reached: what exchanges with it, and what stands between that and this host."""
+
+    link: Link | Rounds
+    gate: Gate
 
 
 class Carrier:
@@ -72,6 +79,9 @@ class Carrier:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._accepted: Link | None = None
+        self._guest = ""
+        self._rng = random.Random()
+        self._told = _told(settings.config)
 
     def start(self) -> None:
         """Begin to dial; the config is looked at once a second."""
@@ -121,6 +131,7 @@ class Carrier:
         Raises:
             LinkError: why it ended, where this side did not end it.
         """
+        self._guest = peer
         self._accepted = Link(pipe, self._gate(Gate, peer), dialled=False)
         self._accepted.run()
 
@@ -135,12 +146,17 @@ class Carrier:
             return list(self._callers.values())
 
     def reconcile(self) -> None:
-        """Start a caller for each new peer with a url, end those of peers that went."""
-        wanted = {name: peer for name, peer in self._settings.config.peers.items() if peer.url}
+        """Start a caller for each new peer with a url, end those of peers that went.
+
+        Where hello says other things now, all are called anew: half of them would know the old ones.
+        """
+        config = self._settings.config
+        wanted = {name: peer for name, peer in config.peers.items() if peer.url}
         with self._lock:
+            anew, self._told = self._told != _told(config), _told(config)
             before = dict(self._callers)
             for name, caller in before.items():
-                if name not in wanted or _way(wanted[name]) != _way(caller.peer):
+                if anew or name not in wanted or _way(wanted[name]) != _way(caller.peer):
                     caller.stop()
                     del self._callers[name]
             for name, peer in wanted.items():
@@ -156,8 +172,14 @@ class Carrier:
                 log.error("store.failed", error=str(exc))
 
     def refresh(self) -> None:
-        """Pick up a changed config now."""
-        if self._settings.refresh():
+        """Pick up a changed config now: what it says of links holds for those that are up, too."""
+        if not self._settings.refresh():
+            return
+        config = self._settings.config
+        if self._accepted is not None and (self._told != _told(config) or self._guest not in config.peers):
+            # The far side dials again, and is told what holds now.
+            self.end_accepted()
+        if self._thread is not None:
             self.reconcile()
 
     def _gate(self, kind: type[_Gate], peer: str) -> _Gate:
@@ -180,10 +202,29 @@ class Carrier:
         if wait is not None:
             return wait
         with self._store.write(sync=False) as tx:
-            if (wait := self._wait_for(tx.peers.get(name), now)) is not None:
+            row = tx.peers.get(name)
+            if (wait := self._wait_for(row, now)) is not None:
                 return wait
+            if (delay := self._died(tx, row, now)) > 0.0:
+                tx.peers.update(name, state="waiting", holder=None, holder_until=0.0, retry_at=now + delay)
+                return LOOK_S
             tx.peers.update(name, state="dialling", holder=self._token, holder_until=now + DIAL_S)
         return None
+
+    def _died(self, tx: Tx, row: PeerRow, now: float) -> float:
+        """Count the login of a process that was killed with its link up; seconds to wait for it.
+
+        What it carried nobody knows: it counts as if it had.
+        """
+        if row.state != "linked" or not row.dialled or row.holder in (None, self._token):
+            return 0.0
+        peer = self._settings.config.peers.get(row.name)
+        if peer is None or peer.scheme == "dir":
+            return 0.0
+        holds_s = FilesGate.holds_s if peer.is_files else Gate.holds_s
+        lived_s = row.holder_until - holds_s - (row.linked_at or row.holder_until)
+        weight = retry.CARRIED if lived_s < retry.SHORT_S else 0
+        return _count_login(tx, row.name, weight, now).delay(self._rng)
 
     def _wait_for(self, row: PeerRow, now: float) -> float | None:
         if row.state == "stopped":
@@ -198,37 +239,42 @@ class Carrier:
             return min(LOOK_S, row.retry_at - now)
         return None
 
-    def call(self, peer: Peer, made: Callable[[Link | Rounds], None]) -> None:
+    def call(self, peer: Peer, made: Callable[[Reached], None]) -> None:
         """Reach the peer and exchange until it ends. Raises LinkError."""
-        link = self._rounds(peer) if peer.is_files else self._link(peer)
-        made(link)
-        link.run()
+        reached = self._rounds(peer) if peer.is_files else self._link(peer)
+        made(reached)
+        reached.link.run()
 
-    def _link(self, peer: Peer) -> Link:
+    def _link(self, peer: Peer) -> Reached:
         pipe = self._dial(peer)
         try:
-            return Link(pipe, self._gate(Gate, peer.name), dialled=True)
+            gate = self._gate(Gate, peer.name)
+            return Reached(Link(pipe, gate, dialled=True), gate)
         except BaseException:
             pipe.close()
             raise
 
-    def _rounds(self, peer: Peer) -> Rounds:
+    def _rounds(self, peer: Peer) -> Reached:
         files = self._open_files(peer)
         try:
-            return Rounds(files, self._gate(FilesGate, peer.name))
+            gate = self._gate(FilesGate, peer.name)
+            return Reached(Rounds(files, gate), gate)
         except BaseException:
             files.close()
             raise
 
-    def failed(self, name: str, failure: LinkError, rng: random.Random) -> None:
+    def failed(self, peer: Peer, failure: LinkError, rng: random.Random, *, reached: Reached | None) -> None:
         """Keep why a link could not be had or ended, and when to try again."""
-        now = self._clock.now()
+        now, name = self._clock.now(), peer.name
         with self._store.write(sync=False) as tx:
             row = tx.peers.get(name)
             if row.holder not in (None, self._token):
                 return
             failures = row.failures + 1
             delay = retry.peer_delay(failure, failures, rng)
+            weight = _weight(peer, failure, reached, lived_s=now - (row.linked_at or now))
+            if delay is not None and weight is not None:
+                delay = max(delay, _count_login(tx, name, weight, now).delay(rng))
             tx.peers.update(
                 name,
                 state="stopped" if delay is None else "waiting",
@@ -250,6 +296,18 @@ class Carrier:
                 failures=failures,
                 retry_s=round(delay, 1),
             )
+
+    def gave_way(self, peer: Peer, rng: random.Random) -> None:
+        """A newer link took over from this side's own: two that take turns at that must tire, too."""
+        now = self._clock.now()
+        self.ended(peer.name)
+        if peer.scheme == "dir":
+            return
+        with self._store.write(sync=False) as tx:
+            row = tx.peers.get(peer.name)
+            delay = _count_login(tx, peer.name, retry.CARRIED, now).delay(rng)
+            if delay and row.holder is None:
+                tx.peers.update(peer.name, retry_at=now + delay)
 
     def ended(self, name: str) -> None:
         """This side ended the link, or never had it: nobody dials now."""
@@ -275,17 +333,17 @@ class Caller(threading.Thread):
         self._after = after
         self._halt = threading.Event()
         self._wake = threading.Event()
-        self._link: Link | Rounds | None = None
+        self._reached: Reached | None = None
         self._rng = random.Random()
 
     @property
     def link(self) -> Link | Rounds | None:
         """The link, while there is one."""
-        return self._link
+        return None if (reached := self._reached) is None else reached.link
 
     def poke(self) -> None:
         """Somebody rang."""
-        if (link := self._link) is not None:
+        if (link := self.link) is not None:
             link.poke()
         else:
             self._wake.set()
@@ -294,7 +352,7 @@ class Caller(threading.Thread):
         """End the link and dial no more; does not wait for either."""
         self._halt.set()
         self._wake.set()
-        if (link := self._link) is not None:
+        if (link := self.link) is not None:
             # A far command may be slow to end.
             threading.Thread(target=link.end, name=f"end:{self.peer.name}", daemon=True).start()
 
@@ -327,29 +385,57 @@ class Caller(threading.Thread):
             self._carrier.call(self.peer, self._made)
             self._carrier.ended(self.peer.name)
         except Superseded as exc:
-            self._carrier.ended(self.peer.name)
+            self._carrier.gave_way(self.peer, self._rng)
             log.info("link.superseded", peer=self.peer.name, error=exc.message)
             return LOOK_S
         except LinkError as exc:
-            self._carrier.failed(self.peer.name, exc, self._rng)
+            self._failed(exc)
         except UnknownPeer:
             self._halt.set()
         except BadInput as exc:
-            self._carrier.failed(self.peer.name, PeerMisconfigured(exc.message, hint=exc.hint), self._rng)
+            self._failed(PeerMisconfigured(exc.message, hint=exc.hint))
         except SpoolError as exc:
-            self._carrier.failed(self.peer.name, LinkLost(exc.message, hint=exc.hint), self._rng)
+            self._failed(LinkLost(exc.message, hint=exc.hint))
         except Exception as exc:  # noqa: BLE001  a consumer that dials no more, without a word, is worse
             log.error("link.defect", peer=self.peer.name, error=repr(exc), exc_info=exc)
-            self._carrier.failed(self.peer.name, LinkLost(f"a defect of this side: {exc!r}"), self._rng)
+            self._failed(LinkLost(f"a defect of this side: {exc!r}"))
         finally:
-            self._link = None
+            self._reached = None
             self.tries += 1
         return 0.0
 
-    def _made(self, link: Link | Rounds) -> None:
-        self._link = link
+    def _failed(self, failure: LinkError) -> None:
+        self._carrier.failed(self.peer, failure, self._rng, reached=self._reached)
+
+    def _made(self, reached: Reached) -> None:
+        self._reached = reached
         if self._halt.is_set():
-            link.end()
+            reached.link.end()
+
+
+def _weight(peer: Peer, failure: LinkError, reached: Reached | None, *, lived_s: float) -> int | None:
+    """What a try counts among the logins; 0 where its link lasted, None where nobody logged in."""
+    if peer.scheme == "dir" or (reached is None and failure.kind not in retry.LOGGED_IN):
+        return None
+    if reached is None or not reached.link.up.is_set():
+        return retry.BARREN
+    if lived_s >= retry.SHORT_S:
+        return 0
+    return retry.CARRIED if reached.gate.carried else retry.BARREN
+
+
+def _count_login(tx: Tx, peer: str, weight: int, now: float) -> retry.Logins:
+    """Count one, across the processes of this home."""
+    fact = f"logins:{peer}"
+    before = msgspec.json.decode(tx.ledger.fact(fact) or "[0,0.0]", type=retry.Logins)
+    after = before.more(weight, now)
+    tx.ledger.set_fact(fact, msgspec.json.encode(after).decode())
+    return after
+
+
+def _told(config: Config) -> tuple[str, tuple[str, ...]]:
+    """What of the config a hello tells the far side."""
+    return config.host.name, tuple(config.host.agents)
 
 
 def _way(peer: Peer) -> Peer:

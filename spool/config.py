@@ -40,6 +40,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     archive_after_s: float = 86_400.0
     lifetime_s: float = 7 * 86_400.0
     dedup_s: float = 30 * 86_400.0
+    autostart: bool = False
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -31,6 +31,8 @@ class Desk:
         self._agent = agent
         self._clock = clock
         self._router_made: Router | None = None
+        # Whether a message sent here started the consumer.
+        self.started = False
 
     def close(self) -> None:
         """Close the store, as often as one likes."""

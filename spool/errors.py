@@ -28,6 +28,7 @@ SpoolError
 │   ├── HostKeyUnknown    the host's key was never accepted: stops the peer
 │   ├── AuthRefused       the login was refused: stops the peer
 │   ├── NoSpoolThere      logged in, but no spool answered
+│   ├── CannotInstall     spool cannot be put on that host
 │   ├── NoFilesThere      logged in, and neither sftp nor a shell with scp to be had
 │   ├── FolderMissing     a folder of a files peer is not there, or may not be entered
 │   ├── NotAuthorised     a spool answered and does not know us: stops the peer
@@ -250,6 +251,12 @@ class NoSpoolThere(LinkError):
     """The far command ended, or spoke, without a hello."""
 
     kind = "no_spool_there"
+
+
+class CannotInstall(LinkError):
+    """spool cannot be put on that host; nothing of it was left there."""
+
+    kind = "cannot_install"
 
 
 class NoFilesThere(LinkError):

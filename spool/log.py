@@ -160,6 +160,12 @@ def configure(
     _route_foreign("paramiko", logging.WARNING)
 
 
+def rename(host: str) -> None:
+    """Say this name of the host on every line from here on."""
+    if _sinks is not None:
+        _sinks.always["host"] = host
+
+
 def info(event: str, **values: Any) -> None:
     """One event, `noun.verb`, with its keys. Never a message's body."""
     _say("info", event, values)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
-from spool import presence
+from spool import presence, starting
 from spool.desk import Desk
 from spool.errors import AmbiguousId, BadMessage, NotFound
 from spool.message import ID, Message, load
@@ -105,11 +105,20 @@ class Looking(Desk):
         consumer = bool(presence.living(run, "consumer"))
         dials_us = not self.config.peer(peer).url
         if not linked and not consumer and not dials_us:
-            warnings.append("no consumer runs here: `spool up --detach` starts one")
+            warnings.extend(self._no_consumer())
         if not linked and row.state != "stopped":
             how = "; it dials us" if dials_us else "; it is dialled again and again" if consumer else ""
             warnings.append(f"peer {peer} was {_last_reached(row, self._clock.now())}{_why(row)}{how}")
         return ("link" if linked else "consumer" if consumer else "none"), warnings
+
+    def _no_consumer(self) -> list[str]:
+        if self.started:
+            return ["no consumer ran here; one was started, as autostart says"]
+        if starting.starts(self.home):
+            return []
+        if self.config.host.autostart:
+            return [f"no consumer runs here; why one that was started ended is in {self.home / starting.OUT}"]
+        return ["no consumer runs here: `spool up --detach` starts one"]
 
     def dead(self, *, limit: int = 100) -> list[Outgoing]:
         """Messages that will not be tried again."""

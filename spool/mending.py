@@ -69,6 +69,7 @@ class Mending(Looking):
             tx.peers.update(
                 name, state="waiting", failures=0, retry_at=None, error_kind=None, error=None, holder=None
             )
+            tx.ledger.set_fact(f"logins:{name}", "")
             tx.ledger.ring(name)
         doorbell.ring(self.home / "run")
         return True

@@ -7,8 +7,12 @@ import fcntl
 import os
 import secrets
 from pathlib import Path
+from typing import Final
 
 import msgspec
+
+# A consumer says consumer.alive in the log each minute: more silence than this is no chance.
+SILENT_S: Final = 150.0
 
 
 class Process(msgspec.Struct, frozen=True):

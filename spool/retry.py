@@ -28,6 +28,39 @@ RULES: Final[dict[str, Rule]] = {
 }
 MESSAGE: Final = Rule(2.0, 900.0)
 
+# Hosts ban whoever logs in again and again. A login counts where it came to nothing, or its link
+# ended within `SHORT_S` of being up; one that carried mail was worth it, and counts a sixth. From
+# `PATIENCE` on, four an hour are the most. All is forgotten when a link lasts, or no login counted for
+# an hour.
+SHORT_S: Final = 60.0
+BARREN: Final = 6
+CARRIED: Final = 1
+PATIENCE: Final = 10 * BARREN
+FORGOTTEN_S: Final = 3600.0
+CAREFUL_S: Final = 900.0
+# Failures that are told by who has logged in.
+LOGGED_IN: Final = frozenset(
+    ("link_lost", "no_spool_there", "no_files_there", "folder_missing", "far_disk_full", "version_skew")
+)
+
+
+class Logins(NamedTuple):
+    """What the short-lived logins of a peer count, and when the last was; seconds since the epoch."""
+
+    points: int = 0
+    at: float = 0.0
+
+    def more(self, weight: int, now: float) -> Logins:
+        """With one that ended now; weight 0 says that its link lasted."""
+        if weight == 0:
+            return Logins(0, now)
+        old = self.points if abs(now - self.at) <= FORGOTTEN_S else 0
+        return Logins(min(old + weight, PATIENCE), now)
+
+    def delay(self, rng: random.Random) -> float:
+        """Seconds that must pass before the next login, whatever else says that it may be sooner."""
+        return CAREFUL_S * rng.uniform(1.0, 1.25) if self.points >= PATIENCE else 0.0
+
 
 def peer_delay(failure: LinkError, attempt: int, rng: random.Random) -> float | None:
     """Seconds until the next dial, or None where only a person may decide.

@@ -149,8 +149,7 @@ class Running:
 
     def reload(self) -> None:
         """Pick up a changed config now; the links of peers that did not change stay."""
-        if self.settings.refresh():
-            self.carrier.reconcile()
+        self.carrier.refresh()
 
     def end(self, began: float) -> None:
         """Stop, and say that the consumer stopped and how long it took, in seconds."""
@@ -162,14 +161,19 @@ class Running:
         now = self.clock.now()
         with self.store.read() as tx:
             out, inn = tx.outbox.counts(), tx.inbox.counts()
-            oldest = tx.outbox.oldest_queued()
+            oldest, unread = tx.outbox.oldest_queued(), tx.inbox.oldest_unread()
+            overdue = tx.outbox.late(now=now) + tx.inbox.late(now=now)
+            held = tx.ledger.count_quarantined()
             linked = sum(row.state == "linked" for row in tx.peers.all().values())
         log.info(
             "consumer.alive",
             outbox=out,
             inbox=inn,
             linked=linked,
+            quarantine=held,
+            overdue=overdue,
             oldest_queued_s=None if oldest is None else round(now - oldest, 1),
+            oldest_unread_s=None if unread is None else round(now - unread, 1),
         )
 
     def stop(self, timeout_s: float = 5.0) -> None:
@@ -231,6 +235,7 @@ class Running:
     def _sweep_until(self, halt: threading.Event) -> None:
         archived = 0.0
         while True:
+            guarded(self.reload)
             guarded(self.sweep)
             if self.clock.monotonic() - archived > ARCHIVE_S:
                 archived = self.clock.monotonic()

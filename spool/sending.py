@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import uuid_utils
 
-from spool import attachments, doorbell, inbox, log, outbox
+from spool import attachments, doorbell, inbox, log, outbox, starting
 from spool.attachments import Told
 from spool.errors import BadInput, BadMessage, IdTaken, NoAgent
 from spool.folder import Folder
@@ -137,6 +137,7 @@ class Sending(Looking):
             # At commit the messages are ours.
         if any(rung) or any(not route.peer for _, _, route in routed):
             doorbell.ring(self.home / "run")
+        self._start_consumer({route.peer for _, _, route in routed})
         return posted
 
     def _seal(
@@ -326,7 +327,16 @@ class Sending(Looking):
             if route.peer:
                 tx.ledger.ring(route.peer)
         doorbell.ring(self.home / "run")
+        self._start_consumer({route.peer})
         return posted
+
+    def _start_consumer(self, peers: set[str]) -> None:
+        """Where the config asks for it, and a consumer could reach one of the peers."""
+        if not self.config.host.autostart:
+            return
+        known = [self.config.peers[name] for name in peers if name in self.config.peers]
+        if any(peer.url for peer in known):
+            self.started = starting.start(self.home, now=self._clock.now()) or self.started
 
     def _way_back(self, row: Incoming) -> Route:
         # Whatever the name resolves to here: an answer goes back where the question came from.

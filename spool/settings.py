@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from spool import config, log
 from spool.clock import Clock
@@ -28,6 +32,8 @@ class Settings:
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
+        # Several threads look: one of them picks a change up, and says so once.
+        self._looking = threading.Lock()
         self._stamp = self._look()
         self.config: Config = config.load(home)
         # What an earlier process said of an earlier file.
@@ -40,6 +46,10 @@ class Settings:
 
         A bad file is logged and kept as a fact for `status`; the old config stays in force.
         """
+        with self._looking:
+            return self._refresh()
+
+    def _refresh(self) -> bool:
         stamp = self._look()
         if stamp == self._stamp:
             return False
@@ -51,11 +61,12 @@ class Settings:
             self._stamp = stamp
             return False
         with self._lock:
-            self.config, self._router = fresh, None
+            before, self.config, self._router = self.config, fresh, None
         self._remember("")
         # Last: where the store failed, the next look finds the change again.
         self._stamp = stamp
-        log.info("config.changed", peers=len(fresh.peers))
+        log.rename(fresh.host.name)
+        log.info("config.changed", peers=len(fresh.peers), keys=_changed(before, fresh))
         return True
 
     def router(self) -> Router:
@@ -81,3 +92,18 @@ class Settings:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _changed(before: Config, after: Config) -> list[str]:
+    """The keys that say something else now, without what they say."""
+    old, new = _flat(before), _flat(after)
+    return sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+
+
+def _flat(config: Config) -> Mapping[str, Any]:
+    tables = {"host": config.host, **{f"peers.{name}": peer for name, peer in config.peers.items()}}
+    return {
+        f"{table}.{key}": value
+        for table, values in tables.items()
+        for key, value in msgspec.structs.asdict(values).items()
+    }

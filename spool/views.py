@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from spool import presence, settings, sweep
+from spool import log, presence, settings, sweep
 from spool.api import Posted, Spool
 from spool.config import Peer
 from spool.errors import StoreError, UnknownPeer
@@ -285,6 +285,12 @@ def status(spool: Spool, *, now: float) -> dict[str, Any]:
     }
 
 
+def silent_s(home: Path, *, now: float) -> float | None:
+    """Seconds since the log of a home was last written to; None where there is none."""
+    path = home / "log" / log.FILE
+    return max(0.0, now - path.stat().st_mtime) if path.exists() else None
+
+
 def consumer_of(spool: Spool) -> Process | None:
     """The consumer of this home that lives, the oldest of several."""
     return next(iter(presence.living(spool.home / "run", "consumer")), None)
@@ -302,6 +308,14 @@ def peer_status(spool: Spool, peer: Peer, row: PeerRow, queued: int) -> dict[str
         "last_error": row.error,
         "far": {"unread": row.far_unread, "queued": row.far_queued, "version": row.far_version},
     }
+
+
+def there(peer: dict[str, Any]) -> str:
+    """What the far side of a `peer_status` said last of its mail, and its version where that is another."""
+    far = peer["far"]
+    counts = [f"{far[key]} {key}" for key in ("unread", "queued") if far[key]]
+    other = [f"spool {far['version']}"] if far["version"] not in (None, VERSION) else []
+    return ", ".join([*counts, *other])
 
 
 def peer_state(spool: Spool, peer: Peer, row: PeerRow) -> str:
@@ -349,8 +363,12 @@ def notes(spool: Spool, *, now: float) -> list[str]:
 
 
 def _stuck_peers(spool: Spool, view: dict[str, Any]) -> Iterator[str]:
+    with spool.store.read() as tx:
+        acks = tx.acks.waiting()
     for peer in view["peers"]:
         name, queued = peer["name"], peer["queued"]
+        if not spool.config.peer(name).is_files:
+            queued += acks.get(name, 0)
         if peer["state"] == "stopped":
             yield f"peer {name} is stopped ({peer['last_error']}): mend it, then `spool peer resume {name}`"
         elif queued and peer["url"] and not view["running"] and peer["state"] != "linked":

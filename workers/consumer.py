@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
 import time
+from pathlib import Path
 from typing import Any, Final
 
 from huey import Huey
@@ -12,6 +15,7 @@ from huey.consumer import Consumer, Scheduler
 
 from spool import log
 from spool.running import Running, guarded
+from spool.starting import OUT
 from spool.store.huey_storage import JsonSerializer, SpoolStorage
 from spool.store.sqlite_ledger import QUEUE
 
@@ -102,6 +106,13 @@ class SpoolHuey(Huey):  # type: ignore[misc]  # huey is untyped
         """See `Huey.create_consumer`; the log goes where spool's goes."""
         level = "debug" if logging.getLogger("huey").level == logging.DEBUG else "info"
         consumer = SpoolConsumer(self, **options)
-        self.running.configure_log(level)
+        # Started in the background, its stderr is a file that nobody rotates: the log has all of it.
+        self.running.configure_log(level, stderr=not _stderr_is(self.running.home / OUT))
         log.info("consumer.started", home=str(self.running.home), workers=consumer.workers)
         return consumer
+
+
+def _stderr_is(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.fstat(2), path.stat())
+    return False

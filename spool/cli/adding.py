@@ -14,7 +14,7 @@ from spool.cli.common import Call
 from spool.cli.given import Given
 from spool.cli.text import one_line
 from spool.config import Config, Peer
-from spool.errors import BadConfig, LinkError
+from spool.errors import BadConfig, BadInput, LinkError
 
 AT_FAULT_THERE = frozenset({"login", "spool answers", "hello"})
 
@@ -44,6 +44,7 @@ def add(call: Call, name: str, url: str, given: Given) -> None:
             exc.message += f"; {name} was not {'added' if before is None else 'changed'}"
             raise
         peer = msgspec.structs.replace(peer, host_key=key)
+    prepared = _set_up(call, peer, given)
     if peer != before:
         config_edit.set_peer(call.home, name, _values(peer))
     spool = call.spool()
@@ -61,6 +62,7 @@ def add(call: Call, name: str, url: str, given: Given) -> None:
             "steps": found.as_dicts(),
             "next": command,
             **({"made": made} if peer.is_files else {}),
+            **({"setup": prepared} if given.setup else {}),
         },
         _said(name, before, peer, told, found),
     )
@@ -69,6 +71,16 @@ def add(call: Call, name: str, url: str, given: Given) -> None:
         call.warn(f"warning: {name} does not work yet: {bad.step}: {bad.detail}; {bad.hint}".rstrip("; "))
         if command is not None and bad.step in AT_FAULT_THERE:
             call.warn(f"on the host of {name} run: {command}")
+
+
+def _set_up(call: Call, peer: Peer, given: Given) -> list[str]:
+    if not given.setup:
+        if given.far_name or given.far_agents:
+            raise BadInput("--far-name and --far-agent say what is to be made there", hint="add --setup")
+        return []
+    from spool.cli import setup
+
+    return setup.carry_out(call, peer, given)
 
 
 def _wanted(before: Peer, url: str, given: Given) -> Peer:

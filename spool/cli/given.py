@@ -20,3 +20,6 @@ class Given(NamedTuple):
     mode: str | None = None
     poll_s: float | None = None
     kit: bool = False
+    setup: bool = False
+    far_name: str | None = None
+    far_agents: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ def init(call: Call, name: str | None, agents: tuple[str, ...]) -> None:
         for agent in missing:
             config_edit.add_agent(call.home, agent)
         here = [*here, *missing]
-    next_step = "spool peer add NAME ssh://HOST" if here else "spool agent add NAME"
+    next_step = "spool peer add NAME ssh://HOST --setup" if here else "spool agent add NAME"
     view = {
         "home": str(made.home),
         "host": made.host,

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import fnmatch
-import os
+import shutil
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import msgspec
 
-from spool import config
+from spool import config, presence
+from spool.cli import logline
 from spool.cli.common import Call, common
 from spool.cli.kinds import since as since_time
-from spool.cli.text import field
+from spool.cli.tail import Tail
 from spool.errors import BadMessage
-from spool.log import FILE, KEEP, LEVELS
-from spool.looking import CITATION, SHORTEST_PART
+from spool.log import FILE, LEVELS
+from spool.looking import CITATION, SHORTEST_PART, ago
 from spool.message import parse_time
-
-LOOK_S: Final = 0.2
-_QUIET: Final = frozenset({"at", "level", "event", "host", "pid", "role", "version"})
+from spool.presence import SILENT_S
 
 
 class Wanted(NamedTuple):
@@ -69,6 +69,9 @@ def log(
 ) -> None:
     """Print the log of this home, oldest first; with --json the lines as they are.
 
+    On a terminal an id is shown by its ending, which every command takes. Where nothing was
+    written for longer than a consumer is ever silent, a line on stderr says so.
+
     \b
     Examples:
       spool log --since 1h --level warning
@@ -76,37 +79,66 @@ def log(
       spool log -f --event "message.*"
     """
     config.load(call.home)
-    printed = False
     wanted = Wanted(id and id.removeprefix(CITATION), peer, event, since, level)
-    for line in _lines(call.home / "log", follow=follow):
+    tail = Tail(call.home / "log")
+    try:
+        _tell(call, _read(tail, call, follow=follow), wanted)
+    except KeyboardInterrupt:
+        # How one ends it.
+        if not follow:
+            raise
+    finally:
+        tail.close()
+
+
+def _read(tail: Tail, call: Call, *, follow: bool) -> Iterator[bytes]:
+    """The lines; where the newest is old, or none comes any more, a word of that on stderr, once."""
+    warned = False
+    for line in tail.lines(follow=follow):
+        if line is not None:
+            warned = False
+            yield line
+        elif not warned and (said := _silence(call.home)):
+            warned = True
+            call.warn(said)
+
+
+def _silence(home: Path) -> str:
+    """What to say of a log into which nothing comes; empty where all is well."""
+    path = home / "log" / FILE
+    silent_s = time.time() - path.stat().st_mtime if path.exists() else 0.0
+    if silent_s <= SILENT_S:
+        return ""
+    if presence.living(home / "run", "consumer"):
+        return f"the log is silent for {ago(silent_s)} while a consumer runs: `spool doctor`"
+    if any(peer.url for peer in config.load(home).peers.values()):
+        return f"the log is silent for {ago(silent_s)}, no consumer runs: `spool up --detach`"
+    return ""
+
+
+def _tell(call: Call, lines: Iterable[bytes], wanted: Wanted) -> None:
+    printed, day = False, ""
+    wide = sys.stdout.isatty()
+    for line in lines:
         try:
             read = msgspec.json.decode(line, type=dict[str, Any])
         except msgspec.MsgspecError:
             # A line that a power cut left half written.
             continue
-        if wanted.has(read):
-            printed = True
-            if call.json:
-                click.echo(line)
-            else:
-                call.say(_text(read))
+        if not wanted.has(read):
+            continue
+        printed = True
+        if call.json:
+            click.echo(line)
+        elif not wide:
+            call.say(logline.plain_text(read))
+        else:
+            if day != logline.day(read):
+                day = logline.day(read)
+                click.secho(f"{day} UTC", bold=True)
+            click.echo(logline.columns(read, shutil.get_terminal_size().columns))
     if not printed:
         call.warn("nothing in the log fits")
-
-
-def _text(line: dict[str, Any]) -> str:
-    values = " ".join(
-        f"{name}={_value(value)}" for name, value in line.items() if name not in _QUIET and value is not None
-    )
-    head = (
-        f"{str(line.get('at', ''))[:23].replace('T', ' ')} {line.get('level', ''):<7} {line.get('event', '')}"
-    )
-    return field(f"{head} {values}".rstrip())
-
-
-def _value(value: Any) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return msgspec.json.encode(text).decode() if " " in text or text == "" else text
 
 
 def _at(line: dict[str, Any]) -> float:
@@ -114,55 +146,3 @@ def _at(line: dict[str, Any]) -> float:
         return parse_time("at", str(line.get("at")))
     except BadMessage:
         return 0.0
-
-
-def _lines(folder: Path, *, follow: bool) -> Iterator[bytes]:
-    """Whole lines, oldest first, over all files; `follow` waits for more, across rotations."""
-    file: int | None = None
-    rest = b""
-    while True:
-        for path in _after(folder, file):
-            if file is not None:
-                os.close(file)
-            try:
-                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                file = None
-                continue
-            rest = b""
-            for piece in _pieces(file):
-                *whole, rest = (rest + piece).split(b"\n")
-                yield from whole
-        if not follow:
-            return
-        time.sleep(LOOK_S)
-        if file is not None:
-            # What was still written to a file that has been rotated since comes first.
-            for piece in _pieces(file):
-                *whole, rest = (rest + piece).split(b"\n")
-                yield from whole
-
-
-def _pieces(file: int) -> Iterator[bytes]:
-    while piece := os.read(file, 65_536):
-        yield piece
-
-
-def _after(folder: Path, file: int | None) -> list[Path]:
-    """The files to read next, oldest first: those that are newer than the one that is open."""
-    paths = [folder / f"{FILE}.{n}" for n in range(KEEP, 0, -1)] + [folder / FILE]
-    there = [(path, found) for path in paths if (found := _stat(path)) is not None]
-    if file is None:
-        return [path for path, _ in there]
-    mine = os.fstat(file)
-    same = [
-        n for n, (_, found) in enumerate(there) if (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
-    ]
-    return [path for path, _ in (there[same[0] + 1 :] if same else there)]
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except FileNotFoundError:
-        return None

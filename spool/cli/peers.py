@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import stat
 import sys
 import time
 from pathlib import Path
@@ -84,6 +81,9 @@ def peer_list(call: Call) -> None:
 @click.option("--mode", metavar="OCTAL", help="Of the files we write, such as 0640.")
 @click.option("--poll", "poll_s", type=float, metavar="S", help="Look into its folders each S seconds.")
 @click.option("--kit", is_flag=True, help="Copy spool-lite there, into the home of an sftp:// peer.")
+@click.option("--setup", is_flag=True, help="Put spool there too, and have it let us in.")
+@click.option("--far-name", metavar="HOST", help="With --setup: its name, if it has no home.")
+@click.option("--far-agent", "far_agents", multiple=True, metavar="NAME", help="With --setup: who reads.")
 @click.option("--yes", is_flag=True, help="Ask nothing; an unknown host key still needs --fingerprint.")
 def peer_add(call: Call, name: str, url: str, **options: Any) -> None:
     """Add a host that this one dials, and check it.
@@ -96,8 +96,13 @@ def peer_add(call: Call, name: str, url: str, **options: Any) -> None:
     is not in known_hosts is shown and asked about, or compared with --fingerprint. The
     same again changes nothing.
 
+    With --setup, all that an ssh:// host needs is done over your own login there, as
+    ssh-copy-id does it: spool is found or installed, a home is made, our key is let in.
+    All of it is shown first, and asked about once.
+
     \b
     Examples:
+      spool peer add cloud ssh://user@host --setup --far-agent claude-cloud
       spool peer add cloud ssh://user@host --agents "claude-cloud*"
       spool peer add cloud ssh://host --fingerprint SHA256:nThbg6kX...
       spool peer add box "exec:docker exec -i box spool serve --peer laptop"
@@ -158,7 +163,7 @@ def peer_authorize(
     }
     said = "may dial us" if changed or wanted != before else "may dial us already"
     call.tell(view, line if only_print else f"{name} {said}; its key stands in {path}")
-    if not only_print and (problem := _strict_modes(path)):
+    if not only_print and (problem := authorized.strict_modes(path)):
         call.warn(f"warning: {problem}")
 
 
@@ -198,6 +203,27 @@ def steps_text(steps: list[dict[str, Any]]) -> str:
             for step in steps
         ]
     )
+
+
+@peer.command("install")
+@common
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Look, and say what would be done; do nothing.")
+def peer_install(call: Call, name: str, dry_run: bool) -> None:
+    """Put this version of spool on the host NAME, over your own ssh login there.
+
+    It needs Python 3.11 there, and neither root nor pip nor a way to the package
+    index: what is missing is carried. A version that works there stays until the new
+    one does; if anything fails, nothing of it is left. Mail and config stay as they are.
+
+    \b
+    Examples:
+      spool peer install cloud --dry-run
+      spool peer install cloud
+    """
+    from spool.cli import installing
+
+    installing.install(call, name, dry_run=dry_run)
 
 
 @peer.command("resume")
@@ -272,23 +298,16 @@ def _refuse_waiting(spool: Spool, name: str, yes: bool) -> None:
 
 
 def _own_command() -> list[str]:
-    script = Path(sys.executable).absolute().parent / "spool"
+    here = Path(sys.executable).absolute().parent
+    # Environments of `spool peer install` lie beside a link to the one in use, which upgrades do not move.
+    stable = here.parent.parent.parent / "current" / "bin"
+    if stable.is_dir() and stable.samefile(here):
+        here = stable
+    script = here / "spool"
     return [str(script)] if script.exists() else [str(Path(sys.executable).absolute()), "-m", "spool.cli"]
 
 
 def _authorized_keys(given: str | None) -> Path:
     if given is not None:
         return Path(given).expanduser().absolute()
-    # As sshd does it: the account's own home, whatever HOME says.
-    return Path(pwd.getpwuid(os.getuid()).pw_dir, ".ssh", "authorized_keys")
-
-
-def _strict_modes(path: Path) -> str | None:
-    """What sshd's StrictModes (sshd_config(5)) would refuse about the file, its folder and the home."""
-    for each in (path, path.parent, path.parent.parent):
-        found = each.stat()
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return f"sshd ignores the key while others may write to {each}: `chmod go-w {each}`"
-        if found.st_uid not in (0, os.getuid()):
-            return f"sshd ignores the key while {each} belongs to somebody else"
-    return None
+    return authorized.default_path()

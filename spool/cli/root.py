@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "outbox": "look",
     "trace": "look",
     "status": "state",
+    "doctor": "doctor",
     "log": "logs",
     "dead": "dead",
     "quarantine": "dead",
@@ -39,6 +40,7 @@ COMMANDS: Final = {
     "up": "running",
     "down": "running",
     "restart": "running",
+    "service": "service",
     "serve": "serve",
     "peer": "peers",
     "demo": "demo",
@@ -108,7 +110,9 @@ Where it stands
 This host
   init, agent, whoami           make the home; who reads here; who I am
   up, down, restart             the consumer, which carries the mail
+  service                       have it kept running: systemd, cron, launchd
   status [--check], log [-f]    what runs and what is stuck; the log
+  doctor                        what is wrong here, and what to type about it
   demo                          two hosts on this machine, to watch it work
 Other hosts
   peer                          add, authorize, list, check, resume, remove

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -13,19 +12,16 @@ from typing import Final
 
 import click
 
-from spool import config, presence
+from spool import config, presence, starting
 from spool.cli.common import Call, common
 from spool.cli.text import plain
 from spool.errors import NotInitialised, SpoolError
 from spool.presence import Process
+from spool.starting import OUT, consumers
 
 START_S: Final = 15.0
 STOP_S: Final = 30.0
 LOOK_S: Final = 0.05
-LOCK: Final = "up.lock"
-APP: Final = "workers.app.huey"
-# What it said, where it has no terminal to say it.
-OUT: Final = Path("log") / "consumer.out"
 
 
 @click.command()
@@ -45,18 +41,18 @@ def up(call: Call, detach: bool, once: bool) -> None:
     if detach and once:
         raise click.UsageError("--detach and --once: give one of them")
     config.load(call.home)
-    if once and not _consumers(call.home):
+    if once and not consumers(call.home):
         _once(call)
         return
     claim = _claim(call.home)
     if isinstance(claim, Process):
         _say(call, claim, "runs already")
     elif detach:
-        _detach(call, claim)
+        _background(call, claim)
     else:
         # This process becomes the consumer; nothing is left here to come back to.
         os.set_inheritable(claim, True)
-        os.execve(sys.executable, _command(), _environment(call.home))  # noqa: S606
+        os.execve(sys.executable, starting.command(), starting.environment(call.home))  # noqa: S606
 
 
 @click.command()
@@ -89,7 +85,7 @@ def restart(call: Call) -> None:
     if isinstance(claim, Process):
         _say(call, claim, "runs already")
     else:
-        _detach(call, claim)
+        _background(call, claim)
 
 
 def _claim(home: Path) -> int | Process:
@@ -101,11 +97,11 @@ def _claim(home: Path) -> int | Process:
     Raises:
         SpoolError: another one has held it for too long without being up.
     """
-    lock = os.open(home / "run" / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = starting.open_lock(home)
     deadline = time.monotonic() + START_S
     while True:
-        held = _lock(lock)
-        if running := _consumers(home):
+        held = starting.locked(lock)
+        if running := consumers(home):
             os.close(lock)
             return running[0]
         if held:
@@ -119,16 +115,8 @@ def _claim(home: Path) -> int | Process:
         time.sleep(LOOK_S)
 
 
-def _lock(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _down(call: Call) -> None:
-    running = _consumers(call.home)
+    running = _running(call.home)
     if not running:
         call.tell({"running": False, "pid": None}, "no consumer runs here")
         return
@@ -147,21 +135,48 @@ def _down(call: Call) -> None:
         call.tell({"running": False, "pid": process.pid}, f"the consumer (pid {process.pid}) has ended")
 
 
+def _running(home: Path) -> list[Process]:
+    """The consumers that live; one that just starts is waited for, or it would come up behind our back."""
+    deadline = time.monotonic() + START_S
+    while not (found := consumers(home)) and starting.starts(home) and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+    return found
+
+
 def _still(home: Path, running: list[Process]) -> list[Process]:
     return [process for process in running if presence.lives(home / "run", process.token)]
 
 
+def _background(call: Call, lock: int) -> None:
+    """Start it by what keeps it running, if anything does: else that would not know of it."""
+    from spool.cli import service
+
+    if (keeper := service.kept_by(call)) is None:
+        _detach(call, lock)
+        return
+    # It claims the right to start one itself.
+    os.close(lock)
+    service.start(call, keeper)
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if running := consumers(call.home):
+            _say(call, running[0], f"runs, kept by {keeper.name}")
+            return
+        time.sleep(LOOK_S)
+    raise SpoolError(f"{keeper.name} has not started the consumer", hint="`spool service status` says more")
+
+
 def _detach(call: Call, lock: int) -> None:
     out = call.home / OUT
-    file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    file = starting.open_out(call.home)
     try:
         child = subprocess.Popen(
-            _command(),
+            starting.command(),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
             cwd=call.home,
-            env=_environment(call.home),
+            env=starting.environment(call.home),
             start_new_session=True,
             pass_fds=(lock,),
         )
@@ -170,7 +185,7 @@ def _detach(call: Call, lock: int) -> None:
         os.close(lock)
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and child.poll() is None:
-        if found := [process for process in _consumers(call.home) if process.pid == child.pid]:
+        if found := [process for process in consumers(call.home) if process.pid == child.pid]:
             _say(call, found[0], "runs")
             # It lives on without this process.
             child.returncode = 0
@@ -203,22 +218,5 @@ def _once(call: Call) -> None:
         click.get_current_context().exit(1)
 
 
-def _consumers(home: Path) -> list[Process]:
-    return presence.living(home / "run", "consumer")
-
-
 def _say(call: Call, process: Process, what: str) -> None:
     call.tell({"running": True, "pid": process.pid}, f"the consumer {what}, pid {process.pid}")
-
-
-def _command() -> list[str]:
-    # -P: a folder `workers` in the current one must not be taken for ours.
-    return [sys.executable, "-P", "-m", "huey.bin.huey_consumer", APP]
-
-
-def _environment(home: Path) -> dict[str, str]:
-    found = {**os.environ, "SPOOL_HOME": str(home)}
-    if path := found.get("PYTHONPATH"):
-        # The consumer may start in another folder.
-        found["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in path.split(os.pathsep))
-    return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,15 +27,26 @@ from spool.message import parse_time
     default=views.MAX_AGE_S,
     help="How long the oldest message may wait: seconds, or 30m, 2h.  [15m]",
 )
-def status(call: Call, check: bool, max_age: float) -> None:
+@click.option("-w", "--watch", is_flag=True, help="On a terminal: draw it again each second, until Ctrl-C.")
+def status(call: Call, check: bool, max_age: float, watch: bool) -> None:
     """Say what runs here, what waits, and what to do about what is stuck.
 
     \b
     Examples:
       spool status
+      spool status --watch
       spool status --check --max-age 5m
       spool status --json
     """
+    if watch and (check or call.json):
+        raise click.UsageError("--watch is for a terminal: leave --check and --json out")
+    if watch and sys.stdout.isatty():
+        from spool.cli import watching
+
+        watching.watch(call.home, max_age_s=max_age)
+        return
+    if watch:
+        call.warn("--watch needs a terminal: this is the status once")
     spool = call.spool()
     now = time.time()
     view = views.status(spool, now=now)
@@ -82,7 +95,8 @@ def _text(view: dict[str, Any], findings: list[str], now: float) -> str:
 
 def _consumer(view: dict[str, Any], now: float) -> str:
     if not view["running"]:
-        return "does not run"
+        silent_s = views.silent_s(Path(view["home"]), now=now)
+        return "does not run" + ("" if silent_s is None else f"; last word in the log {ago(silent_s)} ago")
     return f"runs, pid {view['pid']}, for {_ago(view['since'], now)}"
 
 
@@ -95,13 +109,18 @@ def _oldest(age_s: float | None, what: str) -> str:
 
 
 def _peer(peer: dict[str, Any], now: float) -> tuple[str, ...]:
-    notes = [f"{peer['queued']} queued" if peer["queued"] else "", peer["last_error"] or ""]
+    notes = [f"{peer['queued']} queued" if peer["queued"] else "", _there(peer), peer["last_error"] or ""]
     if peer["retry_at"] is not None and (due := parse_time("retry_at", peer["retry_at"])) > now:
         notes.insert(1, f"next try in {ago(due - now)}")
     contact = (
         "never reached" if peer["last_contact"] is None else f"reached {_ago(peer['last_contact'], now)} ago"
     )
     return peer["name"], peer["state"], contact, "; ".join(filter(None, notes))
+
+
+def _there(peer: dict[str, Any]) -> str:
+    told = views.there(peer)
+    return f"there {told}" if told else ""
 
 
 def _ago(text: str, now: float) -> str:

@@ -173,6 +173,12 @@ class SqliteStore:
         fcntl.flock(self._home_lock, fcntl.LOCK_SH)
 
 
+def schema_of(path: Path) -> int:
+    """The schema that a spool.db has; looks, and changes nothing. Raises StoreError."""
+    with _translated(path), contextlib.closing(apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)) as db:
+        return _user_version(db)
+
+
 def create(home: Path) -> None:
     """Make an empty spool.db in `home`; one that is there is left alone."""
     (home / "run").mkdir(mode=0o700, exist_ok=True)

@@ -86,8 +86,15 @@ class Connection:
         """
         for key in offer.keys:
             with self._step(hop, "the login"):
-                if self._takes(hop, key, hint):
-                    return
+                try:
+                    taken = self._takes(hop, key, hint)
+                except AuthRefused:
+                    offer.took(None)
+                    raise
+            if taken:
+                offer.took(key)
+                return
+        offer.took(None)
         notes = [f"{len(offer.keys)} key{'s' * (len(offer.keys) != 1)} offered", *offer.notes]
         raise AuthRefused(f"{hop.where}: the login as {hop.user} was refused ({'; '.join(notes)})", hint=hint)
 
@@ -237,7 +244,7 @@ def travel(hops: Sequence[Hop], peer: Peer, connection: Connection, home: Path |
     """Log in to each jump host in turn, with the user's keys or else with spool's."""
     for hop in hops:
         connection.reach(hop)
-        with ssh_identity.user_keys(hop, timeout_s=peer.connect_timeout_s) as offer:
+        with ssh_identity.user_keys(hop, timeout_s=peer.connect_timeout_s, home=home) as offer:
             if not offer.keys and home is not None:
                 offer = ssh_identity.spool_key(home)
             hint = f"it is a jump host: `ssh {hop.host}` must work without a password"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,10 +25,40 @@ _BAD_KEY = (paramiko.SSHException, paramiko.pkey.UnknownKeyType, UnsupportedAlgo
 
 @dataclass
 class Keys:
-    """Keys to offer in this order; `notes` says of the others why they are not among them."""
+    """Keys to offer in this order; `notes` says of the others why they are not among them.
+
+    The file `memory` keeps which one a host took: it alone is offered the next time, since a host
+    counts each key that it does not know as a failed login.
+    """
 
     keys: list[paramiko.PKey] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    memory: Path | None = None
+
+    def narrow(self) -> None:
+        """Leave only the key that was taken last time, where it is among them."""
+        try:
+            taken = self.memory.read_text("ascii") if self.memory is not None else ""
+        except (OSError, ValueError):
+            return
+        if mine := [key for key in self.keys if _mark(key) == taken]:
+            self.keys[:] = mine
+            self.notes.append("only the key that it took last time")
+
+    def took(self, key: paramiko.PKey | None) -> None:
+        """Remember the key that was taken; with None, that the one we remember is taken no more."""
+        if self.memory is None:
+            return
+        with contextlib.suppress(OSError):
+            # Forgotten, it costs a few offers more the next time.
+            if key is None:
+                self.memory.unlink()
+            elif not self.memory.exists() or self.memory.read_text("ascii") != _mark(key):
+                self.memory.write_text(_mark(key), "ascii")
+
+
+def _mark(key: paramiko.PKey) -> str:
+    return hashlib.sha256(key.asbytes()).hexdigest()
 
 
 def spool_key(home: Path) -> Keys:
@@ -46,9 +77,12 @@ def spool_key(home: Path) -> Keys:
 
 
 @contextlib.contextmanager
-def user_keys(hop: Hop, *, timeout_s: float) -> Iterator[Keys]:
-    """The user's keys for a host, as ssh would offer them; the agent is reachable inside the block."""
-    found = Keys()
+def user_keys(hop: Hop, *, timeout_s: float, home: Path | None = None) -> Iterator[Keys]:
+    """The user's keys for a host, as ssh would offer them; the agent is reachable inside the block.
+
+    With a home, only the one that the host took last time, where there was one.
+    """
+    found = Keys(memory=_memory(home, hop))
     files = _files(hop, found.notes)
     with _agent_keys(hop, found.notes, timeout_s) as held:
         only = {key.asbytes() for key in files} | _public_halves(hop)
@@ -58,8 +92,16 @@ def user_keys(hop: Hop, *, timeout_s: float) -> Iterator[Keys]:
         have = {key.asbytes() for key in found.keys}
         found.keys += [key for key in files if key.asbytes() not in have]
         found.notes += [f"only the first {MAX_KEYS} keys are tried"] if len(found.keys) > MAX_KEYS else []
+        found.narrow()
         del found.keys[MAX_KEYS:]
         yield found
+
+
+def _memory(home: Path | None, hop: Hop) -> Path | None:
+    if home is None or not (run := home / "run").is_dir():
+        return None
+    where = f"{hop.user}@{hop.hostname}:{hop.port}"
+    return run / f"key-of-{hashlib.sha256(where.encode()).hexdigest()[:16]}"
 
 
 def _files(hop: Hop, notes: list[str]) -> list[paramiko.PKey]:

@@ -46,5 +46,5 @@ def _login(connection: Connection, hop: Hop, peer: Peer, home: Path, hint: str) 
         # One key, one attempt: a host that bans for failed logins must not ban us.
         connection.login(hop, ssh_identity.spool_key(home), hint=hint)
         return
-    with ssh_identity.user_keys(hop, timeout_s=peer.connect_timeout_s) as offer:
+    with ssh_identity.user_keys(hop, timeout_s=peer.connect_timeout_s, home=home) as offer:
         connection.login(hop, offer, hint=f"`ssh {hop.host}` must work without a password")

@@ -157,6 +157,39 @@ def test_the_users_agent_is_asked(sshd: Sshd, tmp_path: Path) -> None:
             assert failed == sshd.logged().count("Failed publickey")
 
 
+def test_the_key_that_was_taken_is_offered_alone_from_then_on(sshd: Sshd, tmp_path: Path) -> None:
+    """A host counts each key that it does not know; it must not see those at every login again."""
+    (tmp_path / "run").mkdir()
+    for name in ("one", "two"):
+        new_key(tmp_path / name)
+    sshd.authorize(ECHO + new_key(tmp_path / "mine"))
+    files = "".join(f"\n IdentityFile {tmp_path}/{name}" for name in ("one", "two", "mine"))
+    path = config(tmp_path, f"Host *\n IdentityAgent none{files}")
+    for _ in range(3):
+        assert echoes(peer(sshd, identity="user"), tmp_path, ssh_config=path)
+        assert sshd.logged().count("Failed publickey") == 2
+
+
+def test_a_key_that_is_taken_no_more_is_not_held_on_to(sshd: Sshd, tmp_path: Path) -> None:
+    """One offer, refused; what the user does about it counts the next time."""
+    (tmp_path / "run").mkdir()
+    new_key(tmp_path / "one")
+    sshd.authorize(ECHO + new_key(tmp_path / "mine"))
+    path = config(tmp_path, f"Host *\n IdentityAgent none\n IdentityFile {tmp_path}/one")
+    with path.open("a") as file:
+        file.write(f" IdentityFile {tmp_path}/mine\n")
+    user = peer(sshd, identity="user")
+    assert echoes(user, tmp_path, ssh_config=path)
+    (sshd.folder / "authorized_keys").write_text("")
+
+    error = refusal(lambda: ssh.dial(user, tmp_path, as_name="near", ssh_config=path))
+
+    assert isinstance(error, AuthRefused) and "1 key offered" in error.message
+    assert sshd.logged().count("Failed publickey") == 2
+    sshd.authorize(ECHO + (tmp_path / "one.pub").read_text())
+    assert echoes(user, tmp_path, ssh_config=path)
+
+
 def test_the_way_may_lead_through_two_jump_hosts(sshd: Sshd, tmp_path: Path, home: Path, public: str) -> None:
     """Each is an alias with its own user key; the peer gets spool's key only."""
     mine = new_key(tmp_path / "mine")

@@ -18,11 +18,11 @@ FLOORS = {
     3: (
         "outbox inbox folder attachments freight"
         " router carrier gate sweep doorbell presence settings home config_edit authorized files_gate"
-        " kit store transports"
+        " kit far store transports"
     ),
     4: (
         "api desk looking sending reading waiting mending history"
-        " delivery running views history_views demo __init__"
+        " delivery running starting service views history_views demo doctor __init__"
     ),
     5: "cli",
 }
