@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
-from spool import log, presence, retry
+from spool import log
+from spool.claims import DIAL_S, LOOK_S, Claims, Reached
 from spool.clock import Clock
 from spool.config import Config, Peer
 from spool.errors import (
@@ -25,26 +26,16 @@ from spool.errors import (
 from spool.files_gate import FilesGate
 from spool.gate import Gate
 from spool.settings import Settings
-from spool.store.base import PeerRow, Store, Tx
+from spool.store.base import Store
 from spool.transports.base import Files, Pipe
 from spool.transports.files import Rounds
 from spool.transports.link import Link
 
-DIAL_S: Final = 90.0
-LOOK_S: Final = 1.0
-LONGEST_WAIT_S: Final = 7200.0
 DIALLING_S: Final = 0.5
 
 Dialler = Callable[[Peer], Pipe]
 Opener = Callable[[Peer], Files]
 _Gate = TypeVar("_Gate", bound=Gate)
-
-
-class Reached(NamedTuple):
-    """A peer that was reached: what exchanges with it, and what stands between that and this host."""
-
-    link: Link | Rounds
-    gate: Gate
 
 
 class Carrier:
@@ -54,6 +45,9 @@ class Carrier:
         token: under which this process announced its presence.
         dial: opens a pipe to a peer; raises LinkError.
         open_files: reaches the folders of a files peer; raises LinkError.
+
+    Attributes:
+        claims: who of this home's processes may dial whom, and when.
     """
 
     def __init__(
@@ -80,7 +74,7 @@ class Carrier:
         self._thread: threading.Thread | None = None
         self._accepted: Link | None = None
         self._guest = ""
-        self._rng = random.Random()
+        self.claims = Claims(store, settings, clock, token=token)
         self._told = _told(settings.config)
 
     def start(self) -> None:
@@ -102,7 +96,7 @@ class Carrier:
             patience_s = timeout_s if caller.link is not None else DIALLING_S
             caller.join(max(0.0, began + patience_s - self._clock.monotonic()))
             if caller.is_alive():
-                self.ended(caller.peer.name)
+                self.claims.ended(caller.peer.name)
         if self._thread is not None:
             self._thread.join(max(0.0, began + timeout_s - self._clock.monotonic()))
 
@@ -192,53 +186,6 @@ class Carrier:
             version=self._version,
         )
 
-    # What a caller does with the peer's row, in one place.
-
-    def claim(self, name: str) -> float | None:
-        """Take the right to dial; else seconds until it is worth another look."""
-        now = self._clock.now()
-        with self._store.read() as tx:
-            wait = self._wait_for(tx.peers.get(name), now)
-        if wait is not None:
-            return wait
-        with self._store.write(sync=False) as tx:
-            row = tx.peers.get(name)
-            if (wait := self._wait_for(row, now)) is not None:
-                return wait
-            if (delay := self._died(tx, row, now)) > 0.0:
-                tx.peers.update(name, state="waiting", holder=None, holder_until=0.0, retry_at=now + delay)
-                return LOOK_S
-            tx.peers.update(name, state="dialling", holder=self._token, holder_until=now + DIAL_S)
-        return None
-
-    def _died(self, tx: Tx, row: PeerRow, now: float) -> float:
-        """Count the login of a process that was killed with its link up; seconds to wait for it.
-
-        What it carried nobody knows: it counts as if it had.
-        """
-        if row.state != "linked" or not row.dialled or row.holder in (None, self._token):
-            return 0.0
-        peer = self._settings.config.peers.get(row.name)
-        if peer is None or peer.scheme == "dir":
-            return 0.0
-        holds_s = FilesGate.holds_s if peer.is_files else Gate.holds_s
-        lived_s = row.holder_until - holds_s - (row.linked_at or row.holder_until)
-        weight = retry.CARRIED if lived_s < retry.SHORT_S else 0
-        return _count_login(tx, row.name, weight, now).delay(self._rng)
-
-    def _wait_for(self, row: PeerRow, now: float) -> float | None:
-        if row.state == "stopped":
-            return LOOK_S
-        held = row.holder is not None and row.holder != self._token
-        # A holder that is dead, or whose time is up or absurd, holds nothing.
-        if held and now < row.holder_until <= now + 2 * DIAL_S:
-            assert row.holder is not None
-            if presence.lives(self._settings.home / "run", row.holder):
-                return LOOK_S
-        if row.retry_at is not None and now < row.retry_at <= now + LONGEST_WAIT_S:
-            return min(LOOK_S, row.retry_at - now)
-        return None
-
     def call(self, peer: Peer, made: Callable[[Reached], None]) -> None:
         """Reach the peer and exchange until it ends. Raises LinkError."""
         reached = self._rounds(peer) if peer.is_files else self._link(peer)
@@ -262,60 +209,6 @@ class Carrier:
         except BaseException:
             files.close()
             raise
-
-    def failed(self, peer: Peer, failure: LinkError, rng: random.Random, *, reached: Reached | None) -> None:
-        """Keep why a link could not be had or ended, and when to try again."""
-        now, name = self._clock.now(), peer.name
-        with self._store.write(sync=False) as tx:
-            row = tx.peers.get(name)
-            if row.holder not in (None, self._token):
-                return
-            failures = row.failures + 1
-            delay = retry.peer_delay(failure, failures, rng)
-            weight = _weight(peer, failure, reached, lived_s=now - (row.linked_at or now))
-            if delay is not None and weight is not None:
-                delay = max(delay, _count_login(tx, name, weight, now).delay(rng))
-            tx.peers.update(
-                name,
-                state="stopped" if delay is None else "waiting",
-                holder=None,
-                holder_until=0.0,
-                failures=failures,
-                retry_at=None if delay is None else now + delay,
-                error_kind=failure.kind,
-                error=str(failure),
-            )
-        if delay is None:
-            log.error("peer.stopped", peer=name, error=str(failure), kind=failure.kind)
-        else:
-            log.warning(
-                "link.failed",
-                peer=name,
-                error=str(failure),
-                kind=failure.kind,
-                failures=failures,
-                retry_s=round(delay, 1),
-            )
-
-    def gave_way(self, peer: Peer, rng: random.Random) -> None:
-        """A newer link took over from this side's own: two that take turns at that must tire, too."""
-        now = self._clock.now()
-        self.ended(peer.name)
-        if peer.scheme == "dir":
-            return
-        with self._store.write(sync=False) as tx:
-            row = tx.peers.get(peer.name)
-            delay = _count_login(tx, peer.name, retry.CARRIED, now).delay(rng)
-            if delay and row.holder is None:
-                tx.peers.update(peer.name, retry_at=now + delay)
-
-    def ended(self, name: str) -> None:
-        """This side ended the link, or never had it: nobody dials now."""
-        with self._store.write(sync=False) as tx:
-            row = tx.peers.get(name)
-            if row.holder == self._token:
-                state = "stopped" if row.state == "stopped" else "waiting"
-                tx.peers.update(name, state=state, holder=None, holder_until=0.0)
 
 
 class Caller(threading.Thread):
@@ -374,18 +267,18 @@ class Caller(threading.Thread):
             self._wake.clear()
 
     def _once(self) -> float:
-        if (wait_s := self._carrier.claim(self.peer.name)) is not None:
+        if (wait_s := self._carrier.claims.claim(self.peer.name)) is not None:
             return wait_s
         # A peer that was mended and resumed is dialled as it is now, not as it was.
         self._carrier.refresh()
         if self._halt.is_set():
-            self._carrier.ended(self.peer.name)
+            self._carrier.claims.ended(self.peer.name)
             return 0.0
         try:
             self._carrier.call(self.peer, self._made)
-            self._carrier.ended(self.peer.name)
+            self._carrier.claims.ended(self.peer.name)
         except Superseded as exc:
-            self._carrier.gave_way(self.peer, self._rng)
+            self._carrier.claims.gave_way(self.peer, self._rng)
             log.info("link.superseded", peer=self.peer.name, error=exc.message)
             return LOOK_S
         except LinkError as exc:
@@ -405,32 +298,12 @@ class Caller(threading.Thread):
         return 0.0
 
     def _failed(self, failure: LinkError) -> None:
-        self._carrier.failed(self.peer, failure, self._rng, reached=self._reached)
+        self._carrier.claims.failed(self.peer, failure, self._rng, reached=self._reached)
 
     def _made(self, reached: Reached) -> None:
         self._reached = reached
         if self._halt.is_set():
             reached.link.end()
-
-
-def _weight(peer: Peer, failure: LinkError, reached: Reached | None, *, lived_s: float) -> int | None:
-    """What a try counts among the logins; 0 where its link lasted, None where nobody logged in."""
-    if peer.scheme == "dir" or (reached is None and failure.kind not in retry.LOGGED_IN):
-        return None
-    if reached is None or not reached.link.up.is_set():
-        return retry.BARREN
-    if lived_s >= retry.SHORT_S:
-        return 0
-    return retry.CARRIED if reached.gate.carried else retry.BARREN
-
-
-def _count_login(tx: Tx, peer: str, weight: int, now: float) -> retry.Logins:
-    """Count one, across the processes of this home."""
-    fact = f"logins:{peer}"
-    before = msgspec.json.decode(tx.ledger.fact(fact) or "[0,0.0]", type=retry.Logins)
-    after = before.more(weight, now)
-    tx.ledger.set_fact(fact, msgspec.json.encode(after).decode())
-    return after
 
 
 def _told(config: Config) -> tuple[str, tuple[str, ...]]:

@@ -17,7 +17,7 @@ FLOORS = {
     2: "store.base transports.base",
     3: (
         "outbox inbox folder attachments freight"
-        " router carrier gate sweep doorbell presence settings home config_edit authorized files_gate"
+        " router carrier claims gate sweep doorbell presence settings home config_edit authorized files_gate"
         " kit far store transports"
     ),
     4: (

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from spool import config_edit, errors, presence, retry
-from spool.carrier import Carrier, Reached
+from spool.carrier import Carrier
+from spool.claims import Reached
 from spool.clock import Clock
 from spool.errors import LinkError, LinkLost
 from spool.files_gate import FilesGate
@@ -71,7 +72,7 @@ class Dialler:
         self.store.close()
 
     def wait_for_turn(self) -> None:
-        while (wait_s := self.carrier.claim("far")) is not None:
+        while (wait_s := self.carrier.claims.claim("far")) is not None:
             self.now.at += max(wait_s, 0.05)
 
     def link(self) -> Gate:
@@ -90,7 +91,7 @@ class Dialler:
         self.logins.append(self.now.at)
         peer = self.settings.config.peer("far")
         if fails is not None:
-            self.carrier.failed(peer, fails, self.rng, reached=None)
+            self.carrier.claims.failed(peer, fails, self.rng, reached=None)
             return
         gate = self.link()
         link: Any = Up()
@@ -98,7 +99,7 @@ class Dialler:
         gate.carried = int(carries)
         self.now.at += lives_s
         gate.left("cut")
-        self.carrier.failed(peer, LinkLost("cut"), self.rng, reached=Reached(link, gate))
+        self.carrier.claims.failed(peer, LinkLost("cut"), self.rng, reached=Reached(link, gate))
 
 
 @pytest.fixture
@@ -239,7 +240,7 @@ def test_two_copies_of_one_home_tire_of_taking_turns(dialler: Callable[..., Dial
     for _ in range(70):
         host.wait_for_turn()
         host.logins.append(host.now.at)
-        host.carrier.gave_way(host.settings.config.peer("far"), host.rng)
+        host.carrier.claims.gave_way(host.settings.config.peer("far"), host.rng)
         host.now.at += 1.0
 
     assert most_in_an_hour(host.logins[60:]) <= 4
