@@ -15,6 +15,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -113,11 +114,16 @@ def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None
     """End a script and what it runs: the process group that it leads."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(5)
-    except subprocess.TimeoutExpired:
+    # What it was running ends a moment later, or not at all.
+    deadline = time.monotonic() + 5
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(5)
+    process.wait(5)
 
 
 @contextlib.contextmanager
