@@ -287,8 +287,11 @@ def status(spool: Spool, *, now: float) -> dict[str, Any]:
 
 def silent_s(home: Path, *, now: float) -> float | None:
     """Seconds since the log of a home was last written to; None where there is none."""
-    path = home / "log" / log.FILE
-    return max(0.0, now - path.stat().st_mtime) if path.exists() else None
+    try:
+        return max(0.0, now - (home / "log" / log.FILE).stat().st_mtime)
+    except FileNotFoundError:
+        # Between two files, too, while it is rotated.
+        return None
 
 
 def consumer_of(spool: Spool) -> Process | None:

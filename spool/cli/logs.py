@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import click
 import msgspec
 
-from spool import config, presence
+from spool import config, presence, views
 from spool.cli import logline
 from spool.cli.common import Call, common
 from spool.cli.kinds import since as since_time
 from spool.cli.tail import Tail
 from spool.errors import BadMessage
-from spool.log import FILE, LEVELS
+from spool.log import LEVELS
 from spool.looking import CITATION, SHORTEST_PART, ago
 from spool.message import parse_time
 from spool.presence import SILENT_S
@@ -105,9 +105,8 @@ def _read(tail: Tail, call: Call, *, follow: bool) -> Iterator[bytes]:
 
 def _silence(home: Path) -> str:
     """What to say of a log into which nothing comes; empty where all is well."""
-    path = home / "log" / FILE
-    silent_s = time.time() - path.stat().st_mtime if path.exists() else 0.0
-    if silent_s <= SILENT_S:
+    silent_s = views.silent_s(home, now=time.time())
+    if silent_s is None or silent_s <= SILENT_S:
         return ""
     if presence.living(home / "run", "consumer"):
         return f"the log is silent for {ago(silent_s)} while a consumer runs: `spool doctor`"

@@ -55,7 +55,11 @@ def _whole(store: SqliteStore, *, quick: bool) -> Finding:
 
 def _log_file(store: SqliteStore) -> Iterator[Finding]:
     path = store.path.with_name(f"{store.path.name}-wal")
-    size = path.stat().st_size if path.exists() else 0
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        # Who closes the database last takes it away.
+        size = 0
     if size > LARGE_WAL:
         found = f"{path.name} has {size // MB:,} MB: some process reads the database and does not end"
         yield warning("database", found, "`spool restart`; else look for it: `fuser -v " + str(path) + "`")

@@ -16,7 +16,7 @@ from tests import protocol_scripts as scripts
 from tests.hosts import Host, hosts, until
 from tests.sshd import Sshd
 
-MESSAGES = 150
+MESSAGES = 100
 PER_SECOND = 15
 
 
@@ -66,7 +66,7 @@ def arrived(host: Host) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("script", "pause_s"),
-    [(scripts.LOCAL_STEP_1, None), (scripts.LOCAL_OPTION_1, 1.0)],
+    [(scripts.LOCAL_STEP_1, None), (scripts.LOCAL_OPTION_1, 0.5)],
     ids=["step 1", "option 1"],
 )
 def test_its_messages_come_once_and_our_replies_all_reach_it(
