@@ -94,6 +94,7 @@ def test_a_steady_flow_arrives_once_and_all_of_it_is_received(laptop: Host, clou
     assert 0 < len(inferred) < count
 
 
+@pytest.mark.parametrize("sshd", ["sftp"], indirect=True)
 def test_a_question_is_answered_by_the_recipe(laptop: Host, cloud: Path) -> None:
     """The answer has no `re`; its subject says what it answers, and the question is not overdue."""
     with laptop.api("claude-local") as spool:
