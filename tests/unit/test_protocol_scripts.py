@@ -44,6 +44,16 @@ def env(tmp_path: Path, home: Path) -> Iterator[dict[str, str]]:
         yield scripts.environment(scripts.tools(tmp_path / "tools", sshd, home, pause_s=0.2))
 
 
+def whole_line(path: Path) -> bool:
+    """Say whether a line was written: `>>` makes the file before it."""
+    return path.exists() and path.read_text().endswith("\n")
+
+
+def whole(folder: Path, pattern: str) -> bool:
+    """Say whether a file of that name is there to its last byte: the loop's scp fills it in place."""
+    return any(path.read_text().endswith("}\n") for path in folder.glob(pattern))
+
+
 def test_the_scripts_are_those_of_the_text() -> None:
     """A test against a script that nobody runs would prove nothing."""
     mine = [scripts.LOCAL_OPTION_1, scripts.CLOUD_OPTION_1, scripts.LOCAL_STEP_1, scripts.CLOUD_STEP_2]
@@ -83,7 +93,7 @@ def test_a_message_goes_over_and_its_ack_comes_back(folder: Path, home: Path, en
     with scripts.running(scripts.start_cloud_script(home, env)):
         with scripts.running(scripts.start_local_script(folder, env)):
             scripts.run_recipe(scripts.EXAMPLE_BLOCKER, env=env, home=home, folder=folder).check_returncode()
-            assert soon(lambda: list((folder / "from-cloud").glob("ack-*.json")) != [], WITHIN_S)
+            assert soon(lambda: whole(folder / "from-cloud", "ack-*.json"), WITHIN_S)
             (taken,) = (home / "claude-inbox" / "processed").iterdir()
 
     (ack,) = (folder / "from-cloud").iterdir()
@@ -116,7 +126,7 @@ def test_the_cloud_script_of_option_1_leaves_its_mail_and_logs_it_again(tmp_path
     env = scripts.environment()
     with scripts.running(scripts.start_cloud_script(home, env, scripts.CLOUD_OPTION_1)):
         (home / "claude-inbox" / "a.json").write_text("{}")
-        assert soon((home / "claude.log").exists, WITHIN_S)
+        assert soon(lambda: whole_line(home / "claude.log"), WITHIN_S)
 
     assert (home / "claude.log").read_text() == "New message: a.json\n"
     assert (home / "claude-inbox" / "a.json").exists()
