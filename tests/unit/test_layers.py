@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 # docs/internals.md draws this. A module may import from its own floor or a lower one.
 FLOORS = {
     1: "message states config retry errors log strictjson secret_rules clock version foreign terms excerpt",
-    2: "store.base transports.base",
+    2: "store.base store.rows transports.base",
     3: (
         "outbox inbox folder attachments freight"
         " router carrier claims gate sweep doorbell presence settings home config_edit authorized files_gate"

@@ -1,0 +1,271 @@
+"""What stands in a store: the rows that go in and come out, as frozen values."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from spool.message import Ack
+from spool.states import Held, State
+from spool.terms import Term
+
+Side = Literal["outbox", "inbox"]
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the outbox or its archive. Times are seconds since the epoch, by this host's
+    clock; `_there` by the clock of the host that told it. `origin` is the peer a relayed message
+    came from, None for this host's own. `peer` is the next hop, "" for an agent of this host."""
+
+    seq: int
+    id: str
+    sender: str
+    recipient: str
+    peer: str
+    origin: str | None
+    type: str
+    priority: int
+    state: State
+    due: float | None
+    lease: int
+    lease_until: float
+    attempts: int
+    reason: str | None
+    queued_at: float
+    sent_at: float | None
+    received_at: float | None
+    received_there: float | None
+    read_at: float | None
+    read_there: float | None
+    done_at: float | None
+    done_there: float | None
+    dead_at: float | None
+    far_host: str | None
+    outcome: str | None
+    note: str | None
+    expires_at: float
+    deadline_at: float | None
+    overdue: bool
+    answered: bool
+    hops: list[str]
+    re: str | None
+    thread: str | None
+    filled: list[str]
+    digest: bytes
+    raw: bytes
+    archived: bool = False
+
+
+class Incoming(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the inbox or its archive; `peer` is where it came from, None for this host."""
+
+    seq: int
+    id: str
+    sender: str
+    recipient: str
+    agent: str
+    peer: str | None
+    type: str
+    priority: int
+    state: Held
+    lease: int
+    lease_until: float
+    attempts: int
+    received_at: float
+    read_at: float | None
+    done_at: float | None
+    outcome: str | None
+    note: str | None
+    deadline_at: float | None
+    overdue: bool
+    answered: bool
+    hops: list[str]
+    re: str | None
+    thread: str | None
+    filled: list[str]
+    digest: bytes
+    raw: bytes
+    archived: bool = False
+
+
+def written_at(row: Outgoing | Incoming) -> float:
+    """When a message was queued here, or came."""
+    return row.queued_at if isinstance(row, Outgoing) else row.received_at
+
+
+class NewOutgoing(NamedTuple):
+    """What the outbox needs to know of a message it takes."""
+
+    id: str
+    sender: str
+    recipient: str
+    peer: str
+    origin: str | None
+    type: str
+    priority: int
+    queued_at: float
+    expires_at: float
+    deadline_at: float | None
+    hops: str
+    re: str | None
+    thread: str | None
+    filled: str
+    digest: bytes
+    raw: bytes
+
+
+class NewIncoming(NamedTuple):
+    """What the inbox needs to know of a message it takes."""
+
+    id: str
+    sender: str
+    recipient: str
+    agent: str
+    peer: str | None
+    type: str
+    priority: int
+    received_at: float
+    deadline_at: float | None
+    hops: str
+    re: str | None
+    thread: str | None
+    filled: str
+    digest: bytes
+    raw: bytes
+
+
+class Parcel(NamedTuple):
+    """A message leased for one try; `lease` must come back with the outcome. `attached` says that
+    the next hop has its files."""
+
+    seq: int
+    lease: int
+    id: str
+    sender: str
+    recipient: str
+    origin: str | None
+    type: str
+    priority: int
+    attempts: int
+    queued_at: float
+    expires_at: float
+    hops: str
+    re: str | None
+    filled: str
+    raw: bytes
+    digest: bytes
+    state: str
+    attached: bool = False
+
+
+class Shipment(NamedTuple):
+    """A file that an outgoing message needs at its next hop; `got` is how much of it is there so far,
+    as far as this host wrote it down."""
+
+    sha256: str
+    bytes: int
+    there: bool
+    got: int
+
+
+class LeasedAck(NamedTuple):
+    """An ack leased for one try."""
+
+    seq: int
+    lease: int
+    ack: Ack
+
+
+class Seen(NamedTuple):
+    """The dedup record of a message: its digest, when it came, whether its agent lives here."""
+
+    digest: bytes
+    at: float
+    final: bool
+
+
+class Event(NamedTuple):
+    """Something that happened to a message besides its milestones; `state` is what it had then."""
+
+    id: str
+    sender: str
+    at: float
+    host: str | None
+    peer: str | None
+    state: str
+    what: str
+    attempt: int | None
+    detail: str | None
+
+
+class Quarantined(NamedTuple):
+    """Input that could not be read or trusted; `raw` is what came."""
+
+    n: int
+    at: float
+    peer: str | None
+    name: str | None
+    reason: str
+    raw: bytes
+
+
+class Unproven(NamedTuple):
+    """A message that was published for a peer, and of which nothing is known since."""
+
+    seq: int
+    id: str
+    sender: str
+    sent_at: float
+    expires_at: float
+
+
+class KeptFile(NamedTuple):
+    """A file of a files peer that was taken and could not be removed; `digest` is its SHA-256."""
+
+    name: str
+    size: int
+    mtime: float
+    digest: bytes
+    at: float
+
+
+class Asked(NamedTuple):
+    """What somebody asks for; None, and no terms, fit everything. Times are when a message was queued
+    here or came; `since` is within, `until` is not. A recipient may be named with its host or without."""
+
+    terms: tuple[Term, ...] = ()
+    sender: str | None = None
+    recipient: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+class Moved(NamedTuple):
+    """How many rows went to the archive, and how many ended and stay, since their answer is not here."""
+
+    rows: int
+    kept: int
+
+
+class PeerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a peer between processes; times in seconds since the epoch."""
+
+    name: str
+    generation: int = 0
+    holder: str | None = None
+    holder_until: float = 0.0
+    dialled: bool = False
+    state: str = "waiting"
+    last_contact: float | None = None
+    linked_at: float | None = None
+    failures: int = 0
+    retry_at: float | None = None
+    error_kind: str | None = None
+    error: str | None = None
+    far_host: str | None = None
+    far_version: str | None = None
+    far_agents: list[str] = []
+    far_unread: int | None = None
+    far_queued: int | None = None
+    clock_offset: float | None = None
