@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.ready
+# Tests wait more than they compute.
+JOBS   ?= 3
 OWN     = $(HOME)/.local/share/spool
 
 .PHONY: help install setup demo check test bench sshd clean
@@ -45,7 +47,7 @@ sshd: ## OpenSSH's server, which the tests log in to, and jq, which the scripts 
 	fi
 
 test: $(STAMP) sshd ## all tests, over a real sshd on loopback
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: $(STAMP) ## ruff, mypy strict, the layers
 	$(BIN)/ruff check .

@@ -30,6 +30,10 @@ WHERE = Path(".local/share/spool/versions")
 NO_INDEX = "PIP_NO_INDEX=1 PIP_FIND_LINKS=/nowhere"
 
 
+# One account at a time: they have fixed names.
+pytestmark = pytest.mark.xdist_group("accounts")
+
+
 @pytest.fixture
 def far() -> Iterator[PlainUser]:
     """The account to install into: empty."""

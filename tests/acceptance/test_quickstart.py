@@ -22,6 +22,10 @@ from tests.sshd import Sshd
 LIMIT_S = 120
 
 
+# One account at a time: they have fixed names.
+pytestmark = pytest.mark.xdist_group("accounts")
+
+
 @pytest.fixture
 def users() -> Iterator[tuple[PlainUser, PlainUser]]:
     """The near account, with the machine's way to the package index; and the far one, empty."""

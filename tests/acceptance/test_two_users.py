@@ -29,6 +29,10 @@ os.kill(os.getpid(), 9)
 """
 
 
+# One account at a time: they have fixed names.
+pytestmark = pytest.mark.xdist_group("accounts")
+
+
 @pytest.fixture
 def far() -> Iterator[FarUser]:
     """The second user; its clock is 90 s ahead and in another time zone."""
