@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from spool.far import parcel, wheels
+from tests.accounts import WAITING_S, alone
 from tests.far_facts import facts
 from tests.far_user import require_root
 from tests.hosts import ENV, ROOT, Host, until
@@ -30,17 +31,18 @@ WHERE = Path(".local/share/spool/versions")
 NO_INDEX = "PIP_NO_INDEX=1 PIP_FIND_LINKS=/nowhere"
 
 
-# One account at a time: they have fixed names.
-pytestmark = pytest.mark.xdist_group("accounts")
+# It may have to wait for the tests that have these accounts just now.
+pytestmark = pytest.mark.timeout(WAITING_S)
 
 
 @pytest.fixture
 def far() -> Iterator[PlainUser]:
     """The account to install into: empty."""
     require_root()
-    user = PlainUser("spool-far")
-    yield user
-    user.remove()
+    with alone():
+        user = PlainUser("spool-far")
+        yield user
+        user.remove()
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +117,6 @@ class Near:
         return process
 
 
-@pytest.mark.timeout(180)
 def test_only_sshd_and_python(tmp_path: Path, far: PlainUser, wheels_here: dict[str, str]) -> None:
     """No pip, no venv, no index, nothing on PATH: mail goes both ways, and upgrades keep it going."""
     with Near(tmp_path, far, f"PYTHONPATH={_without_pip(tmp_path)} {NO_INDEX}", wheels_here) as near:

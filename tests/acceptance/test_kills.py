@@ -30,6 +30,7 @@ from typing import Final
 import apsw
 import pytest
 
+from spool.store.sqlite import SqliteStore
 from tests import databases
 from tests.agents import EACH, MANY, Reader, Sender
 from tests.databases import in_flight, one
@@ -133,6 +134,11 @@ class Field:
                 assert status == -signal.SIGKILL, consumer.out.read_text()
                 self.consumers[host] = host.start()
 
+    def forgive(self) -> None:
+        """Whoever logs in so often is made to wait for a quarter of an hour: not what is asked here."""
+        with contextlib.closing(SqliteStore(self.near.home)) as store, store.write(sync=False) as tx:
+            tx.ledger.set_fact("logins:far", "")
+
     def send_the_rest(self) -> None:
         """Bring both senders to their number."""
         for sender in self.senders:
@@ -173,6 +179,7 @@ def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path, capsys: pytest.Capt
         field.rng.shuffle(rounds)
         for kind in rounds:
             field.kill(kind, hunt=field.rng.random() < 0.8)
+            field.forgive()
         sent_meanwhile = [len(sender.ids()) for sender in field.senders]
         field.send_the_rest()
         field.settle(reader)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.accounts import WAITING_S, alone
 from tests.far_user import require_root
 from tests.hosts import ROOT, until
 from tests.plain_user import PlainUser, befriend, pip_settings
@@ -22,18 +23,19 @@ from tests.sshd import Sshd
 LIMIT_S = 120
 
 
-# One account at a time: they have fixed names.
-pytestmark = pytest.mark.xdist_group("accounts")
+# It may have to wait for the tests that have these accounts just now.
+pytestmark = pytest.mark.timeout(WAITING_S)
 
 
 @pytest.fixture
 def users() -> Iterator[tuple[PlainUser, PlainUser]]:
     """The near account, with the machine's way to the package index; and the far one, empty."""
     require_root()
-    near, far = PlainUser("spool-near", **pip_settings()), PlainUser("spool-far")
-    yield near, far
-    near.remove()
-    far.remove()
+    with alone():
+        near, far = PlainUser("spool-near", **pip_settings()), PlainUser("spool-far")
+        yield near, far
+        near.remove()
+        far.remove()
 
 
 def blocks() -> list[list[str]]:
@@ -44,7 +46,6 @@ def blocks() -> list[list[str]]:
     return [block.strip().splitlines() for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL)]
 
 
-@pytest.mark.timeout(LIMIT_S + 60)
 def test_readme_as_it_stands(tmp_path: Path, users: tuple[PlainUser, PlainUser]) -> None:
     """From a checkout to an answer: three commands to a link, none of them on the far side."""
     near, far = users

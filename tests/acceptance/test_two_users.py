@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from spool import demo
+from tests.accounts import WAITING_S, alone
 from tests.far_user import NAME, FarUser, require_root
 from tests.hosts import ENV, Host, until
 from tests.sshd import Sshd
@@ -29,17 +30,18 @@ os.kill(os.getpid(), 9)
 """
 
 
-# One account at a time: they have fixed names.
-pytestmark = pytest.mark.xdist_group("accounts")
+# It may have to wait for the tests that have these accounts just now.
+pytestmark = pytest.mark.timeout(WAITING_S)
 
 
 @pytest.fixture
 def far() -> Iterator[FarUser]:
     """The second user; its clock is 90 s ahead and in another time zone."""
     require_root()
-    user = FarUser(ahead_s=SHIFT_S, zone="Asia/Tokyo")
-    yield user
-    user.remove()
+    with alone():
+        user = FarUser(ahead_s=SHIFT_S, zone="Asia/Tokyo")
+        yield user
+        user.remove()
 
 
 class FarHost:
@@ -73,7 +75,6 @@ class FarHost:
         )
 
 
-@pytest.mark.timeout(180)
 def test_the_protocols_messages_both_ways(tmp_path: Path, far: FarUser) -> None:
     """From two empty accounts to every message done, and both clocks told in the right order."""
     there = FarHost(far)
