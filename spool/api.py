@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spool.attending import Attending
 from spool.history import History
 from spool.mending import Mending
 from spool.sending import Posted
@@ -10,7 +11,7 @@ from spool.waiting import Waiting
 __all__ = ["Posted", "Spool"]
 
 
-class Spool(Waiting, Mending, History):
+class Spool(Waiting, Mending, History, Attending):
     """A host's spool, for an agent.
 
     >>> spool = Spool(home)                               # or Spool(): $SPOOL_HOME, ~/.spool

@@ -41,6 +41,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     lifetime_s: float = 7 * 86_400.0
     dedup_s: float = 30 * 86_400.0
     autostart: bool = False
+    loop_turns: int = 16
+    loop_window_s: float = 3600.0
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -268,6 +270,8 @@ def _problems(config: Config) -> Iterator[str]:
         yield f"[host] name: {config.host.name!r} is not a name (letters, digits, . _ -)"
     if not 1024 <= config.host.max_message_bytes <= MOST_BYTES:
         yield f"[host] max_message_bytes: from 1,024 to {MOST_BYTES:,}; put more into a file and name it"
+    if config.host.loop_turns < 0 or config.host.loop_window_s <= 0:
+        yield "[host] loop_turns: 0 (hold nothing) or more; loop_window_s: more than 0 seconds"
     if config.host.attachments_mb < 0:
         yield "[host] attachments_mb: 0 (take none) or more"
     yield from _bad_patterns("[host] agents", config.host.agents)

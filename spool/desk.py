@@ -38,6 +38,10 @@ class Desk:
         """Close the store, as often as one likes."""
         self.store.close()
 
+    def now(self) -> float:
+        """The time by this Spool's clock, in seconds since the epoch."""
+        return self._clock.now()
+
     def __enter__(self) -> Self:
         return self
 

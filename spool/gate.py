@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from spool import doorbell, inbox, log, outbox, presence
+from spool import doorbell, inbox, log, outbox, presence, telling
 from spool.clock import Clock
 from spool.config import Peer, is_pattern, overlap
 from spool.errors import NotAuthorised, StoreFull, Superseded, VersionSkew
@@ -18,7 +18,7 @@ from spool.settings import Settings
 from spool.states import State
 from spool.store.base import Parcel, PeerRow, Store, Tx
 from spool.transports.base import Deferred, Outcome
-from spool.transports.frames import FEATURES, VERSION, Answer, Hello, Key
+from spool.transports.frames import FEATURES, VERSION, AgentNow, Answer, Hello, Key
 
 HOLD_S: Final = 12.0
 SILENT_S: Final = 3600.0
@@ -313,13 +313,25 @@ class Gate:
         if acks:
             self.take_acks(acks)
 
-    def counts(self) -> tuple[int, int]:
-        """Unread here, and waiting for this peer: for the far side's `status`."""
+    def counts(self) -> tuple[int, int, list[AgentNow]]:
+        """Unread here, waiting for this peer, and how our agents stand: for the far side's `status`."""
+        patterns, now = self._settings.config.host.agents, self._clock.now()
         with self._store.read() as tx:
-            return tx.inbox.counts().get("unread", 0), tx.outbox.waiting().get(self.peer_name, 0)
+            unread, opened = tx.inbox.unread_each(), tx.sessions.open()
+            waiting = tx.outbox.waiting().get(self.peer_name, 0)
+        # Not within the look: whether a process runs may have to be asked of another one.
+        agents = telling.ours(patterns, unread, opened, now=now)
+        return sum(each.messages for each in unread), waiting, agents
 
-    def told_counts(self, *, unread: int | None, queued: int | None, offset_s: float | None = None) -> None:
-        """Keep what the far side says of itself."""
+    def told_counts(
+        self,
+        *,
+        unread: int | None,
+        queued: int | None,
+        offset_s: float | None = None,
+        agents: Sequence[AgentNow] | None = None,
+    ) -> None:
+        """Keep what the far side says of itself; None is what it does not say."""
         values: dict[str, float | int] = {}
         if unread is not None:
             values["far_unread"] = unread
@@ -327,9 +339,13 @@ class Gate:
             values["far_queued"] = queued
         if offset_s is not None:
             values["clock_offset"] = offset_s
-        if values:
+        if values or agents is not None:
+            router, now = self._settings.router(), self._clock.now()
             with self._store.write(sync=False) as tx:
-                tx.peers.update(self.peer_name, **values)
+                if values:
+                    tx.peers.update(self.peer_name, **values)
+                if agents is not None:
+                    telling.believe(tx, router, self.peer, agents, now=now)
 
     def far_takes_files(self) -> bool:
         """Whether the far side said in hello that it takes files beside messages."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from spool import attachments, sweep, terms
+from spool.errors import NotFound
 from spool.looking import Looking
 from spool.store.base import Asked, Event, Incoming, Outgoing, Side, Tx, written_at
 
@@ -62,6 +64,27 @@ class History(Looking):
         asked = Asked(sender=sender, recipient=recipient, since=since)
         with self.store.read() as tx:
             return tx.history.archived(asked, limit=limit)
+
+    def thread(self, id: str, *, agent: str | None = None, limit: int = 50) -> list[Outgoing | Incoming]:
+        """The newest messages of a thread that this agent sent or was sent, the oldest of them first.
+
+        Args:
+            id: the thread's, or that of any message in it.
+
+        Raises:
+            NotFound: there is none; AmbiguousId: a short id fits several.
+        """
+        who = self.agent(agent)
+        with contextlib.suppress(NotFound):
+            sent, received = self.find(id)
+            row = received or sent
+            assert row is not None
+            id = row.thread or row.id
+        with self.store.read() as tx:
+            rows = _once(tx.history.thread(id, agent=who, limit=2 * limit))[:limit]
+        if not rows:
+            raise NotFound(f"no thread {id[:80]} of {who}", hint="give the id of a message in it", id=id)
+        return rows[::-1]
 
     def records(self, *, since: float | None = None, until: float | None = None) -> Iterator[Record]:
         """Every archived message once, the oldest first, a page in memory at a time.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -169,4 +168,6 @@ def _key(home: Path) -> str:
 
 
 def _host_name() -> str:
+    import socket
+
     return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname().partition(".")[0]) or "host"

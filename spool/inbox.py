@@ -76,6 +76,7 @@ def accept(
         outcomes = [
             taking.take(tx, arrival, message) for arrival, message in zip(arrivals, parsed, strict=True)
         ]
+        tx.presence.hear(peer.name, sorted(taking.heard), "message", now=now)
         # At commit the messages are ours.
     taking.write_log()
     return Taken(outcomes, taking.rang)
@@ -92,6 +93,8 @@ class _Taking:
         self._folder = folder
         self._stored: list[dict[str, Any]] = []
         self._warnings: list[tuple[str, dict[str, Any]]] = []
+        # Whose messages are new: an old one that comes again is no word of its agent.
+        self.heard: set[str] = set()
         self.rang = False
 
     def parse(self, arrival: Arrival) -> Message | Refused:
@@ -148,6 +151,8 @@ class _Taking:
             # Scripts answer by the subject alone. The row says so, the message stays as it is.
             question = message.subject.removeprefix(ANSWER)
             row = row._replace(re=tx.outbox.asked(route.agent, message.sender, question))
+        if row.re is not None and row.thread is None:
+            row = row._replace(thread=tx.loops.thread_of(row.re))
         try:
             tx.attachments.enclose(tx.inbox.put(row), _files(arrival, message))
         except Exists:
@@ -156,6 +161,7 @@ class _Taking:
         if row.re is not None:
             tx.outbox.answered(row.re, route.agent)
         self._acknowledge(tx, message, self._now)
+        self.heard.add(message.sender)
         self.rang = True
         latency = (
             {}
@@ -190,6 +196,7 @@ class _Taking:
             return self._quarantine(tx, arrival, message, "id: this host has sent it itself")
         tx.ledger.remember(message.sender, message.id, Seen(message.digest, self._now, False))
         tx.ledger.ring(route.peer)
+        self.heard.add(message.sender)
         self.rang = True
         return Accepted(at=self._now, final=False, host=here)
 
@@ -330,6 +337,7 @@ def acknowledge(
         outcome=outcome,
         note=note,
     )
+    tx.presence.hear("", (row.agent,), "read" if status == "read" else "done", now=now)
     if row.peer is not None:
         tx.acks.put(row.peer, ack)
         return tx.ledger.ring(row.peer)

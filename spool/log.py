@@ -6,7 +6,6 @@ import contextlib
 import datetime as dt
 import fcntl
 import json
-import logging
 import os
 import sys
 import threading
@@ -139,7 +138,7 @@ def configure(
 ) -> None:
     """Send this process's events to `home`/log/spool.jsonl, and to stderr where asked.
 
-    The records of huey and paramiko go the same way, paramiko's from warnings up.
+    The records of huey, paramiko and the MCP SDK go the same way, the last two's from warnings up.
     Without a call to this, events go nowhere: a program that only imports spool stays quiet.
     """
     import structlog
@@ -154,10 +153,9 @@ def configure(
         logger_factory=lambda *_: _Writer(),
         cache_logger_on_first_use=True,
     )
-    # Huey says of each task that it runs: of a tick every two seconds nobody wants to read.
-    _route_foreign("huey", logging.DEBUG if level == "debug" else logging.WARNING)
-    logging.getLogger("huey.consumer").setLevel(logging.INFO)
-    _route_foreign("paramiko", logging.WARNING)
+    from spool import log_foreign
+
+    log_foreign.route(_say_foreign, verbose=level == "debug")
 
 
 def rename(host: str) -> None:
@@ -198,6 +196,11 @@ def _say(level: str, event: str, values: Mapping[str, Any]) -> None:
     getattr(structlog.get_logger(), level)(event, **values)
 
 
+def _say_foreign(level: str, event: str, values: Mapping[str, Any]) -> None:
+    if _sinks is not None:
+        _sinks.write([{"at": _now(), "level": level, "event": event, **_sinks.always, **values}])
+
+
 def _finish(_logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     always = _sinks.always if _sinks is not None else {}
     whole = {"at": _now(), "level": method, "event": event.pop("event"), **always, **event}
@@ -212,33 +215,6 @@ class _Writer:
             _sinks.write([event])
 
     log = debug = info = warning = error = critical = exception = msg
-
-
-class _Foreign(logging.Handler):
-    """Other libraries' records, in the same form as ours."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if _sinks is None:
-            return
-        event = {
-            "at": _now(),
-            "level": record.levelname.lower(),
-            "event": f"{record.name}.said",
-            **_sinks.always,
-            "text": record.getMessage()[:2000],
-        }
-        if record.exc_info:
-            event["error"] = logging.Formatter().formatException(record.exc_info)[-4000:]
-        _sinks.write([event])
-
-
-def _route_foreign(name: str, level: int) -> None:
-    logger = logging.getLogger(name)
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-    logger.addHandler(_Foreign())
-    logger.setLevel(level)
-    logger.propagate = False
 
 
 def _now() -> str:

@@ -11,7 +11,7 @@ from spool.desk import Desk
 from spool.errors import AmbiguousId, BadMessage, NotFound
 from spool.message import ID, Message, load
 from spool.states import State
-from spool.store.base import Incoming, Outgoing, PeerRow, Quarantined
+from spool.store.base import Hold, Incoming, Outgoing, PeerRow, Quarantined
 
 SHORTEST_PART: Final = 6
 ERROR_LENGTH: Final = 100
@@ -24,7 +24,7 @@ class Looking(Desk):
 
     def sent(self, id: str) -> Outgoing:
         """A message that goes out from here, live or archived. Raises NotFound, AmbiguousId."""
-        part = _plain_id(id)
+        part = plain_id(id)
         with self.store.read() as tx:
             rows = tx.outbox.find(part) or _ending(tx.outbox.ending, part)
         return _only(rows, part, "sent from here")
@@ -32,7 +32,7 @@ class Looking(Desk):
     def received(self, id: str, *, agent: str | None = None) -> Incoming:
         """A message for this agent, live or archived. Raises NotFound, AmbiguousId, NoAgent."""
         who = self.agent(agent)
-        part = _plain_id(id)
+        part = plain_id(id)
         with self.store.read() as tx:
             rows = tx.inbox.find(part, agent=who) or _ending(partial(tx.inbox.ending, agent=who), part)
             sent = rows or tx.outbox.find(part) or _ending(tx.outbox.ending, part)
@@ -45,7 +45,7 @@ class Looking(Desk):
 
     def find(self, id: str) -> tuple[Outgoing | None, Incoming | None]:
         """Both sides of a message as this host has them. Raises NotFound, AmbiguousId."""
-        part = _plain_id(id)
+        part = plain_id(id)
         with self.store.read() as tx:
             out, inn = tx.outbox.find(part), tx.inbox.find(part)
             if not out and not inn:
@@ -125,6 +125,11 @@ class Looking(Desk):
         with self.store.read() as tx:
             return tx.outbox.pending(limit=limit, states=(State.DEAD,))
 
+    def held(self) -> list[tuple[Hold, list[Outgoing]]]:
+        """Who is held in which thread for having answered too often, and what waits there, in order."""
+        with self.store.read() as tx:
+            return [(hold, tx.loops.held(hold.agent, hold.thread)) for hold in tx.loops.holds()]
+
     def quarantined(self, n: int | None = None) -> list[Quarantined]:
         """What could not be read or trusted, oldest first, or one of it. Raises NotFound."""
         with self.store.read() as tx:
@@ -138,7 +143,8 @@ def message_of(row: Incoming | Outgoing) -> Message:
     return load(row.raw, filled=row.filled, digest=row.digest)
 
 
-def _plain_id(given: str) -> str:
+def plain_id(given: str) -> str:
+    """An id as it was given, or out of a citation. Raises BadMessage."""
     part = given.removeprefix(CITATION)
     if not ID.fullmatch(part):
         raise BadMessage("id", f"{given[:80]!r} is not an id")

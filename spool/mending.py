@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from spool import doorbell, outbox, presence
-from spool.errors import BadInput, NotFound
+from spool import doorbell, log, loops, outbox, presence
+from spool.errors import AmbiguousId, BadInput, NotFound
 from spool.folder import Folder
-from spool.looking import Looking, message_of
+from spool.looking import SHORTEST_PART, Looking, message_of, plain_id
 from spool.states import State
-from spool.store.base import Event, Outgoing, Tx
+from spool.store.base import Event, Hold, Outgoing, Tx, is_held
 
 
 class Mending(Looking):
@@ -27,8 +27,56 @@ class Mending(Looking):
             tx.ledger.event(_revived(row, now, self.config.host.name))
             if row.peer:
                 tx.ledger.ring(row.peer)
+            else:
+                # It died while it was held, before its agent here had it.
+                loops.deliver(tx, row, self.config.host.name, now=now)
         doorbell.ring(self.home / "run")
         return row.id
+
+    def holds(self, given: str) -> list[tuple[Hold, list[Outgoing]]]:
+        """The holds in a thread, or the one that a held message falls under; ids may be shortened.
+
+        Raises:
+            NotFound, AmbiguousId: nothing such is held, or what was given fits several threads.
+        """
+        part = plain_id(given)
+        every = self.held()
+
+        def fits(id: str) -> bool:
+            short = len(part) >= SHORTEST_PART
+            return id == part or (short and (id.startswith(part) or id.endswith(part)))
+
+        found = [
+            (hold, rows) for hold, rows in every if fits(hold.thread) or any(fits(row.id) for row in rows)
+        ]
+        # A thread is named after its first message, whose whole id another may begin with.
+        found = [each for each in found if each[0].thread == part] or found
+        threads = sorted({hold.thread for hold, _ in found})
+        if not found:
+            raise NotFound(f"nothing is held in {part}", hint="`spool held` lists what is", id=part)
+        if len(threads) > 1:
+            raise AmbiguousId(f"{part} fits several threads: {', '.join(threads[:4])}", id=part)
+        return found
+
+    def release(self, hold: Hold) -> list[Outgoing]:
+        """Let go of what is held of an agent in a thread, in order; it counts from zero then."""
+        now = self._clock.now()
+        with self.store.write(sync=True) as tx:
+            rows = loops.release(tx, hold, self.config.host.name, now=now)
+            for peer in {row.peer for row in rows if row.peer}:
+                tx.ledger.ring(peer)
+        doorbell.ring(self.home / "run")
+        for row in rows:
+            log.info("message.released", **_released(row))
+        return rows
+
+    def drop_held(self, hold: Hold) -> list[Outgoing]:
+        """Make what is held of an agent in a thread dead; what it sends from now on goes."""
+        with self.store.write(sync=True) as tx:
+            rows = loops.drop(tx, hold, self.config.host.name, now=self._clock.now())
+        for row in rows:
+            log.error("message.dead", **_released(row) | {"state": State.DEAD, "error": loops.DROPPED})
+        return rows
 
     def _refuse_without_files(self, tx: Tx, row: Outgoing) -> None:
         """Its files must be here still; where they were at the next hop, they may not be any more."""
@@ -80,12 +128,13 @@ class Mending(Looking):
         buried: list[str] = []
         with self.store.write(sync=True) as tx:
             for row in tx.outbox.pending(limit=-1, states=(State.QUEUED, State.SENT), peer=name):
-                if row.due is not None and outbox.bury(
+                if (row.due is not None or is_held(row)) and outbox.bury(
                     tx, row, self.config.host.name, now=now, reason=f"peer {name} was removed"
                 ):
                     buried.append(row.id)
             tx.ledger.rung(name)
             tx.peers.forget(name)
+            tx.presence.forget(name)
         doorbell.ring(self.home / "run")
         return buried
 
@@ -95,6 +144,10 @@ def _refuse_archived(row: Outgoing) -> None:
         raise BadInput(
             f"{row.id} is {row.state} and in the archive", hint="send it again as a new message", id=row.id
         )
+
+
+def _released(row: Outgoing) -> dict[str, object]:
+    return outbox.out_keys(row, state=row.state, peer=row.peer or None, thread=row.thread)
 
 
 def _revived(row: Outgoing, now: float, host: str) -> Event:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -143,6 +143,7 @@ def seal(
     sender: str | None = None,
     max_bytes: int = MAX_BYTES,
     allow_secrets: bool = False,
+    thread_of: Callable[[str], str | None] = lambda answered: None,
 ) -> Message:
     """Make a message of what its origin gave: fill in what is missing, check every rule.
 
@@ -151,6 +152,8 @@ def seal(
         id, timestamp, sender: used where `given` has none.
         max_bytes: the limit on the encoded message.
         allow_secrets: leave the check for credentials out.
+        thread_of: the thread of the message that this one answers, where it is known; used where
+            `given` has `re` and no `thread`. Asked for nothing else.
 
     Raises:
         BadMessage: a field is wrong or missing; `field` names it.
@@ -173,6 +176,7 @@ def seal(
         "subject": "",
         "body": "",
         "citation": f"if://conversation/{known.id or id}",
+        "thread": thread_of(known.re) if known.re is not None and known.thread is None else None,
     }
     if not known.subject and not known.body:
         raise BadMessage("subject", "a message needs a subject or a body", hint="give one of them")
@@ -185,7 +189,7 @@ def seal(
         raw = _fill(raw, filled)
     if len(raw) > max_bytes:
         raise _too_large(len(raw), max_bytes)
-    message = parse(raw, filled=tuple(filled), max_bytes=max_bytes)
+    message = _read(_decode(raw), raw, tuple(filled))
     if not allow_secrets:
         refuse_secrets(message)
     return message
@@ -201,7 +205,10 @@ def parse(raw: bytes, *, filled: Collection[str] = (), max_bytes: int = MAX_BYTE
     if len(raw) > max_bytes:
         raise _too_large(len(raw), max_bytes)
     known = _decode(raw)
-    filled = _believed(known, filled)
+    return _read(known, raw, _believed(known, filled))
+
+
+def _read(known: _Known, raw: bytes, filled: tuple[str, ...]) -> Message:
     message = _message(known, raw, filled, _digest(raw, filled))
     _check(message)
     return message
@@ -209,7 +216,7 @@ def parse(raw: bytes, *, filled: Collection[str] = (), max_bytes: int = MAX_BYTE
 
 def _believed(known: _Known, filled: Collection[str]) -> tuple[str, ...]:
     """Those of `filled` that a first spool can have filled in: what does not count in the digest
-    must not be able to say anything."""
+    must not be able to say anything. So a thread counts, except for the host that filled it in."""
     defaults = {
         "priority": "P2",
         "type": "message",

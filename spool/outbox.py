@@ -158,7 +158,15 @@ def apply_acks(store: Store, peer: str, acks: Iterable[Ack], *, now: float) -> N
                 log.warning("ack.unknown", id=told.re[:128], peer=peer, status=told.status[:40])
             elif (state := _take_ack(tx, row, _cut(told, row), now)) is not None:
                 known.append((row, state))
+        _hear(tx, peer, known, now)
     _log_known(peer, known, now)
+
+
+def _hear(tx: Tx, peer: str, known: Sequence[tuple[Outgoing, State]], now: float) -> None:
+    """What an agent has read or ended is word of it; `received` is its host's, and an old ack is no news."""
+    for state in (State.DONE, State.READ):
+        agents = {row.recipient.partition("@")[0] for row, to in known if to is state}
+        tx.presence.hear(peer, sorted(agents), state, now=now)
 
 
 def infer_received(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +33,8 @@ class Presence:
     """
 
     def __init__(self, run: Path, role: str, *, now: float, version: str) -> None:
+        import secrets
+
         self.token = f"{role}-{os.getpid()}-{secrets.token_hex(4)}"
         self.process = Process(role, os.getpid(), now, version, self.token)
         self._path = run / f"{self.token}.live"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from spool import attachments, log, presence, sweep
+from spool import attachments, log, presence, sweep, waiters
 from spool import home as homes
 from spool.carrier import Carrier
 from spool.clock import Clock
@@ -22,6 +22,7 @@ from spool.settings import Settings
 from spool.store.sqlite import SqliteStore
 from spool.transports.base import Dial, Files, Open, Pipe
 from spool.version import VERSION
+from spool.waker import Waker
 
 QUICK_CHECK_BYTES: Final = 64 * 1024 * 1024
 ALIVE_S: Final = 60.0
@@ -91,6 +92,7 @@ class Running:
             dial=self._dial,
             open_files=self._open_files,
         )
+        self.waker = Waker(home / "run", self.store, clock)
         self._unsubscribe = self.listener.subscribe(self.carrier.poke)
 
     @property
@@ -112,6 +114,7 @@ class Running:
         """See `sweep.archive`; what processes that were killed left under `run/` goes too, and files
         that no message needs."""
         presence.living(self.home / "run")
+        waiters.clear(self.home / "run")
         now = self.clock.now()
         sweep.archive(self.store, self.settings.config.host, now=now)
         if sweep.is_steady(self.store, now):
@@ -132,6 +135,7 @@ class Running:
         """Begin to carry; `wake` is called at each ring too."""
         self.listener.subscribe(wake)
         self.carrier.start()
+        self.waker.start()
 
     def check(self) -> None:
         """End the process with one line where another version of spool has migrated the file."""
@@ -163,14 +167,15 @@ class Running:
             out, inn = tx.outbox.counts(), tx.inbox.counts()
             oldest, unread = tx.outbox.oldest_queued(), tx.inbox.oldest_unread()
             overdue = tx.outbox.late(now=now) + tx.inbox.late(now=now)
-            held = tx.ledger.count_quarantined()
+            apart, held = tx.ledger.count_quarantined(), tx.loops.count()
             linked = sum(row.state == "linked" for row in tx.peers.all().values())
         log.info(
             "consumer.alive",
             outbox=out,
             inbox=inn,
             linked=linked,
-            quarantine=held,
+            quarantine=apart,
+            held=held,
             overdue=overdue,
             oldest_queued_s=None if oldest is None else round(now - oldest, 1),
             oldest_unread_s=None if unread is None else round(now - unread, 1),
@@ -179,6 +184,7 @@ class Running:
     def stop(self, timeout_s: float = 5.0) -> None:
         """End the links, take everything back. As often as one likes."""
         self._unsubscribe()
+        self.waker.stop()
         self.carrier.stop(timeout_s)
         self.listener.close()
         self.presence.close()
@@ -194,6 +200,7 @@ class Running:
         halt = threading.Event()
         sweeper = threading.Thread(target=self._sweep_until, args=(halt,), name="sweeper", daemon=True)
         sweeper.start()
+        self.waker.start()
         try:
             self.carrier.accept(peer, pipe)
         finally:
@@ -219,6 +226,7 @@ class Running:
                 del pending[name]
             time.sleep(0.05)
         said.update(dict.fromkeys(pending, "timed out"))
+        self.waker.look()
         self.archive()
         return said
 

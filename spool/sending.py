@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import uuid_utils
 
-from spool import attachments, doorbell, inbox, log, outbox, starting
+from spool import attachments, doorbell, inbox, log, loops, outbox, starting
 from spool.attachments import Told
 from spool.errors import BadInput, BadMessage, IdTaken, NoAgent
 from spool.folder import Folder
@@ -18,17 +18,21 @@ from spool.looking import Looking, message_of
 from spool.message import MAX_ATTACHMENTS, Attachment, Message, format_time, parse_time, seal
 from spool.router import Route
 from spool.states import State
-from spool.store.base import Exists, Incoming, Tx
+from spool.store.base import Exists, Hold, Incoming, NewOutgoing, Tx, is_held
 
 
 class Posted(NamedTuple):
-    """A message that was taken: its id, its state now, the next hop ("" for this host), its files."""
+    """A message that was taken: its id, its state now, the next hop ("" for this host), its files.
+
+    `held` says that nobody carries it until a person has released it: see `spool held`.
+    """
 
     id: str
     state: State
     to: str
     peer: str
     attachments: tuple[Attachment, ...] = ()
+    held: bool = False
 
 
 class Sending(Looking):
@@ -134,11 +138,21 @@ class Sending(Looking):
         with self.store.write(sync=True) as tx:
             posted = [self._put(tx, message, given, route, now) for message, given, route in routed]
             rung = [tx.ledger.ring(peer) for peer in {route.peer for _, _, route in routed if route.peer}]
+            tx.presence.hear("", {message.sender for message, _, _ in routed}, "message", now=now)
             # At commit the messages are ours.
         if any(rung) or any(not route.peer for _, _, route in routed):
             doorbell.ring(self.home / "run")
         self._start_consumer({route.peer for _, _, route in routed})
+        self.log_held(posted)
         return posted
+
+    def log_held(self, posted: Iterable[Posted]) -> None:
+        """Say in the log which of these are held. Without a log, as on the command line, to nobody."""
+        for each in posted:
+            if each.held:
+                row = self.sent(each.id)
+                keys = outbox.out_keys(row, state=row.state, peer=row.peer or None, thread=row.thread)
+                log.warning("message.held", **keys)
 
     def _seal(
         self, given: Mapping[str, Any] | bytes, agent: str | None, now: float, allow_secrets: bool
@@ -150,6 +164,7 @@ class Sending(Looking):
             sender=self._default_sender(agent, given),
             max_bytes=self.config.host.max_message_bytes,
             allow_secrets=allow_secrets,
+            thread_of=self._thread_of,
         )
         if not self._router().is_local(message.sender):
             raise NoAgent(
@@ -159,6 +174,10 @@ class Sending(Looking):
         if message.expires is not None and parse_time("expires", message.expires) <= now:
             raise BadMessage("expires", f"{message.expires} has passed", hint="give a time that is to come")
         return message, "id" not in message.filled
+
+    def _thread_of(self, answered: str) -> str | None:
+        with self.store.read() as tx:
+            return tx.loops.thread_of(answered)
 
     def _with_files(
         self, given: Mapping[str, Any], attach: Sequence[str | Path], told: Told | None
@@ -193,25 +212,50 @@ class Sending(Looking):
     def _put(self, tx: Tx, message: Message, own_id: bool, route: Route, now: float) -> Posted:
         if own_id and (again := self._sent_before(tx, message)) is not None:
             return again
-        row = outbox.row_of(
-            message, peer=route.peer, origin=None, now=now, lifetime_s=self.config.host.lifetime_s
-        )
         self._refuse_missing(tx, message, now)
+        guarded = loops.guard(tx, message, self.config.host, now=now)
         try:
-            if route.peer == "":
-                tx.outbox.put_local(row, at=now, host=self.config.host.name)
-                seq = tx.inbox.put(inbox.row_of(message, agent=route.agent, peer=None, now=now))
-                tx.attachments.enclose(seq, message.attachments)
-                if message.re is not None:
-                    tx.outbox.answered(message.re, route.agent)
+            if guarded is None:
+                state = self._place(tx, message, route, now)
             else:
-                tx.attachments.attach(tx.outbox.put(row), route.peer, message.attachments)
+                state = self._keep(tx, message, route, guarded.hold, now)
         except Exists as exc:
             raise IdTaken(f"id: {message.id} is taken by another message", id=message.id) from exc
         if message.re is not None:
             tx.inbox.answered(message.re, message.sender)
-        state = State.RECEIVED if route.peer == "" else State.QUEUED
-        return Posted(message.id, state, message.to, route.peer, message.attachments)
+        if guarded is not None and guarded.new:
+            self._place(tx, self._notice(guarded.hold, now), route, now)
+        held = guarded is not None
+        return Posted(message.id, state, message.to, route.peer, message.attachments, held)
+
+    def _place(self, tx: Tx, message: Message, route: Route, now: float) -> State:
+        row = self._row(message, route, now)
+        if route.peer:
+            tx.attachments.attach(tx.outbox.put(row), route.peer, message.attachments)
+            return State.QUEUED
+        tx.outbox.put_local(row, at=now, host=self.config.host.name)
+        seq = tx.inbox.put(inbox.row_of(message, agent=route.agent, peer=None, now=now))
+        tx.attachments.enclose(seq, message.attachments)
+        if message.re is not None:
+            tx.outbox.answered(message.re, route.agent)
+        return State.RECEIVED
+
+    def _keep(self, tx: Tx, message: Message, route: Route, hold: Hold, now: float) -> State:
+        loops.keep(tx, self._row(message, route, now), message, hold, self.config.host, now=now)
+        return State.QUEUED
+
+    def _row(self, message: Message, route: Route, now: float) -> NewOutgoing:
+        lifetime_s = self.config.host.lifetime_s
+        return outbox.row_of(message, peer=route.peer, origin=None, now=now, lifetime_s=lifetime_s)
+
+    def _notice(self, hold: Hold, now: float) -> Message:
+        """What the other side is told. It is counted by nobody, and never held."""
+        return seal(
+            loops.notice(hold, self.config.host),
+            id=f"msg-{uuid_utils.uuid7()}",
+            timestamp=format_time(now),
+            max_bytes=self.config.host.max_message_bytes,
+        )
 
     def _refuse_missing(self, tx: Tx, message: Message, now: float) -> None:
         """Within the transaction that takes the message: from there on its files stay."""
@@ -234,7 +278,8 @@ class Sending(Looking):
                 f" {format_time(before.queued_at)})",
                 id=message.id,
             )
-        return Posted(before.id, before.state, before.recipient, before.peer, message.attachments)
+        held = is_held(before)
+        return Posted(before.id, before.state, before.recipient, before.peer, message.attachments, held)
 
     def reply(
         self,
@@ -322,12 +367,14 @@ class Sending(Looking):
         self._refuse_low_space()
         with self.store.write(sync=True) as tx:
             posted = self._put(tx, message, own_id, route, now)
+            tx.presence.hear("", (row.agent,), "message", now=now)
             if not keep_open and not row.archived:
                 inbox.finish(tx, self.config.host.name, row, now=now, outcome="done", note=None)
             if route.peer:
                 tx.ledger.ring(route.peer)
         doorbell.ring(self.home / "run")
         self._start_consumer({route.peer})
+        self.log_held([posted])
         return posted
 
     def _start_consumer(self, peers: set[str]) -> None:

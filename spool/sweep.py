@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from spool import doorbell, inbox, log, outbox
+from spool import doorbell, inbox, log, loops, outbox, sessions
 from spool.config import Host
-from spool.store.base import Outgoing, Store
+from spool.store.base import Outgoing, Store, is_held
 
 EVERY_S: Final = 2.0
 AGE_S: Final = 600.0
@@ -19,6 +19,8 @@ MOVE: Final = 50
 PAUSE_S: Final = 0.003
 LEAP_S: Final = 3600.0
 STEADY_S: Final = 600.0
+# A peer that may speak for a pattern could make up names for ever.
+MOST_HEARD: Final = 1000
 FACT: Final = "swept_at"
 LEAPT: Final = "clock_leapt_at"
 
@@ -81,6 +83,8 @@ def _expire(store: Store, host: Host, now: float) -> None:
 
 
 def _why(row: Outgoing) -> str:
+    if is_held(row):
+        return loops.EXPIRED
     if row.due is None:
         return f"expired: {row.peer} took it and could not say what became of it"
     return "expired before it could be delivered"
@@ -127,6 +131,10 @@ def archive(
     while forgotten == BATCH:
         with store.write(sync=False) as tx:
             forgotten = tx.sweepings.forget_seen(before=now - host.dedup_s, limit=BATCH)
+    with store.write(sync=False) as tx:
+        tx.presence.trim(keep=MOST_HEARD)
+        tx.loops.forget(before=now - max(loops.KEEP_S, host.loop_window_s))
+    sessions.forget_old(store, now=now)
     if total:
         log.info("archive.moved", count=total)
     return total

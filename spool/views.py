@@ -8,16 +8,16 @@ from typing import Any, Final
 
 import msgspec
 
-from spool import log, presence, settings, sweep
+from spool import log, loop_views, settings, sweep, whereabouts
 from spool.api import Posted, Spool
 from spool.config import Peer
 from spool.errors import StoreError, UnknownPeer
 from spool.folder import Folder
 from spool.looking import ago, message_of
-from spool.message import Attachment, format_time
-from spool.presence import Process
+from spool.message import Attachment, format_time, split_address
+from spool.presence import Process, lives, living
 from spool.states import Held, State
-from spool.store.base import Event, Incoming, Outgoing, PeerRow, Quarantined
+from spool.store.base import Event, Incoming, Outgoing, PeerRow, Quarantined, is_held
 from spool.version import VERSION
 
 HEADERS: Final = (
@@ -67,12 +67,16 @@ def letter(
     if row.re is not None and "re" not in parts:
         # What it answers is told by its subject alone.
         view |= {"re": row.re, "re_inferred": True}
+    if row.thread is not None:
+        # Told by what it answers, where it does not say so itself.
+        view["thread"] = row.thread
     if isinstance(row, Outgoing):
         view |= {
             "queued_at": when(row.queued_at),
             "attempts": row.attempts,
             "far_host": row.far_host,
             "reason": row.reason,
+            **({"held": True} if is_held(row) else {}),
         }
     if row.outcome is not None:
         view |= {"outcome": row.outcome, "note": row.note}
@@ -112,18 +116,37 @@ def is_overdue(row: Incoming | Outgoing, now: float) -> bool:
 
 def posted(spool: Spool, sent: Posted) -> dict[str, Any]:
     """What `send` says of a message it took."""
+    return next(posted_all(spool, [sent]))
+
+
+def posted_all(spool: Spool, sent: Sequence[Posted]) -> Iterator[dict[str, Any]]:
+    """The same of many; each recipient is looked at once."""
+    known: dict[tuple[str, str], tuple[dict[str, Any], str | None]] = {}
+    for each in sent:
+        agent = split_address(each.to)[0]
+        if (agent, each.peer) not in known:
+            known[agent, each.peer] = whereabouts.recipient(spool, agent, each.peer, now=spool.now())
+        view, warning = known[agent, each.peer]
+        yield _posted(spool, each, view, [warning] if warning else [])
+
+
+def _posted(spool: Spool, sent: Posted, recipient: dict[str, Any], more: list[str]) -> dict[str, Any]:
     try:
         carrier, warnings = spool.outlook(sent.peer)
     except UnknownPeer:
         # It is stored: an answer goes back to where the question came from, peer or no peer.
         carrier, warnings = "none", [f"{sent.peer} is no peer any more: `spool peer add {sent.peer} URL`"]
+    if sent.held:
+        warnings = [loop_views.warning(spool, sent.id), *warnings]
     return {
         "id": sent.id,
         "state": str(sent.state),
         "to": sent.to,
         "peer": sent.peer or None,
         "carrier": carrier,
-        "warnings": warnings,
+        "recipient": recipient,
+        "warnings": [*warnings, *more],
+        **({"held": True} if sent.held else {}),
         **({"attachments": files(sent.attachments, spool.home)} if sent.attachments else {}),
     }
 
@@ -233,7 +256,7 @@ _AFTER: Final = {"retried": State.QUEUED}
 
 
 def _told(event: Event) -> dict[str, Any]:
-    stays = {"deferred", "inferred", "lost"}
+    stays = {"deferred", "inferred", "lost", "held", "released"}
     state = State(event.state) if event.what in stays else _AFTER.get(event.what, State.DEAD)
     detail = f"{event.what}: {event.detail}" if event.detail else event.what
     return _event(event.at, event.host, state, event.peer, event.attempt, detail)
@@ -264,6 +287,7 @@ def status(spool: Spool, *, now: float) -> dict[str, Any]:
         overdue = tx.outbox.late(now=now) + tx.inbox.late(now=now)
         held = tx.ledger.count_quarantined()
         waiting, rows = tx.outbox.waiting(), tx.peers.all()
+        loop_held = tx.loops.count()
     return {
         "host": spool.config.host.name,
         "home": str(spool.home),
@@ -275,6 +299,7 @@ def status(spool: Spool, *, now: float) -> dict[str, Any]:
         "inbox": {str(state): inn.get(state, 0) for state in Held},
         "dead": out.get(State.DEAD, 0),
         "quarantine": held,
+        "held": loop_held,
         "overdue": overdue,
         "oldest_queued_s": None if oldest is None else round(now - oldest, 1),
         "oldest_unread_s": None if unread is None else round(now - unread, 1),
@@ -296,7 +321,12 @@ def silent_s(home: Path, *, now: float) -> float | None:
 
 def consumer_of(spool: Spool) -> Process | None:
     """The consumer of this home that lives, the oldest of several."""
-    return next(iter(presence.living(spool.home / "run", "consumer")), None)
+    return next(iter(living(spool.home / "run", "consumer")), None)
+
+
+def presence(spool: Spool, agent: str, peer: str) -> dict[str, Any]:
+    """When an agent was last heard of and what waits for it, at a peer or, where that is "", here."""
+    return whereabouts.of_agent(spool, agent, peer, now=spool.now()).view()
 
 
 def peer_status(spool: Spool, peer: Peer, row: PeerRow, queued: int) -> dict[str, Any]:
@@ -310,6 +340,7 @@ def peer_status(spool: Spool, peer: Peer, row: PeerRow, queued: int) -> dict[str
         "retry_at": when(row.retry_at),
         "last_error": row.error,
         "far": {"unread": row.far_unread, "queued": row.far_queued, "version": row.far_version},
+        "agents": [each.view() for each in whereabouts.of_peer(spool, peer, now=spool.now())],
     }
 
 
@@ -326,7 +357,7 @@ def peer_state(spool: Spool, peer: Peer, row: PeerRow) -> str:
     if row.state == "stopped":
         return "stopped"
     # What a process wrote that is gone says nothing of now.
-    if row.state in ("linked", "dialling") and row.holder and presence.lives(spool.home / "run", row.holder):
+    if row.state in ("linked", "dialling") and row.holder and lives(spool.home / "run", row.holder):
         return row.state
     return "waiting" if peer.url else "dials-us"
 
@@ -337,6 +368,7 @@ def stuck(spool: Spool, view: dict[str, Any], *, now: float, max_age_s: float = 
         *_stuck_peers(spool, view),
         *_stuck_home(spool, view, now),
         *_stuck_mail(view, max_age_s),
+        *loop_views.stuck(spool, now=now),
     ]
 
 

@@ -14,6 +14,8 @@ from spool.states import ORDER, State
 from spool.store.base import Incoming, Outgoing
 
 ANSWER_FOLLOWS_S: Final = 2.0
+FOLLOW_S: Final = 2.0
+FOLLOWED: Final = 100
 
 
 class Waiting(Reading):
@@ -104,14 +106,43 @@ class Waiting(Reading):
         raise WaitTimedOut(f"{row.id} is {row.state} after {timeout:g} s, not {state}", id=row.id)
 
     def wait_for_mail(
-        self, *, agent: str | None = None, sender: str | None = None, timeout: float
+        self,
+        *,
+        agent: str | None = None,
+        sender: str | None = None,
+        thread: str | None = None,
+        timeout: float,
     ) -> list[Incoming]:
         """Wait until there is unread mail for this agent; it stays unread. Raises WaitTimedOut."""
         for _ in self._looks(timeout):
-            if rows := self.inbox(agent=agent, unread_only=True, sender=sender, limit=1000):
+            if rows := self.inbox(agent=agent, unread_only=True, sender=sender, thread=thread, limit=1000):
                 return rows
         whose = f" from {sender}" if sender is not None else ""
         raise WaitTimedOut(f"no unread mail{whose} for {self.agent(agent)} within {timeout:g} s")
+
+    def newest(self) -> int:
+        """The sequence of the newest message that is here; any that comes later has a higher one."""
+        with self.store.read() as tx:
+            return tx.inbox.newest()
+
+    def follow(
+        self, *, agent: str | None = None, beyond: int, goes_on: Callable[[], bool]
+    ) -> Iterator[Incoming]:
+        """Unread mail with a higher sequence than `beyond`, each message once, as it comes; marks nothing.
+
+        Args:
+            goes_on: asked every two seconds at least; it ends where that is false.
+        """
+        who = self.agent(agent)
+        with doorbell.Bell(self.home / "run") as bell:
+            while goes_on():
+                with self.store.read() as tx:
+                    rows = tx.inbox.unread_beyond(beyond, who, limit=FOLLOWED)
+                for row in rows:
+                    beyond = row.seq
+                    yield row
+                if not rows:
+                    bell.wait(FOLLOW_S)
 
     def _looks(self, timeout: float) -> Iterator[None]:
         """Once now, then at each ring and once a second, until the time is up."""

@@ -20,6 +20,8 @@ from spool import doorbell, inbox, outbox
 from spool.api import Spool
 from spool.cli import main as spool_cli
 from spool.gate import Gate
+from spool.hook import events as hook_events
+from spool.hook import run as hook_run
 from spool.store import sqlite
 from spool.store.huey_storage import SpoolStorage
 from tests.hosts import ENV
@@ -71,8 +73,8 @@ def _in_commit() -> None:
     """Within SQLite's COMMIT, before it has written anything, of the first synced transaction."""
     real = sqlite.connect
 
-    def connect(path: Path, *, synchronous: str) -> apsw.Connection:
-        connection = real(path, synchronous=synchronous)
+    def connect(path: Path, *, synchronous: str, vfs: str | None = None) -> apsw.Connection:
+        connection = real(path, synchronous=synchronous, vfs=vfs)
         if synchronous == "FULL":
             connection.set_commit_hook(_die)
         return connection
@@ -93,6 +95,8 @@ POINTS: Final[dict[str, Callable[[], None]]] = {
     "ack answered, not dropped": lambda: _before(Gate, "drop_acks"),
     "the writer breaks": lambda: _breaks(outbox, "lease"),
     "the reader breaks": lambda: _breaks(outbox, "settle"),
+    "hook looked, not told": lambda: _before(hook_run, "_write"),
+    "hook told, not noted": lambda: _before(hook_events, "note"),
     "nowhere": lambda: None,
 }
 
@@ -109,7 +113,7 @@ if __name__ == "__main__":
     match role:
         case "send":
             _send(*rest)
-        case "serve":
+        case "serve" | "hook":
             sys.argv = ["spool", *rest]
             sys.exit(spool_cli())
         case "consumer":

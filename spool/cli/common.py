@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -46,6 +46,10 @@ class Call:
     def say(self, text: str) -> None:
         """Print text, made safe for a terminal, and flush."""
         click.echo(plain(text))
+
+    def draw(self, lines: Iterable[str]) -> None:
+        """Print lines that `screen` made: they are safe, and their colours stay."""
+        click.echo("\n".join(lines))
 
     def tell(self, value: Mapping[str, Any], text: str | None = None) -> None:
         """Print one object as a line of JSON where asked for, else the text, if any."""

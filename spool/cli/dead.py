@@ -52,7 +52,7 @@ def retry(call: Call, ids: tuple[str, ...], everything: bool) -> None:
     spool = call.spool()
     for id in _chosen(ids, [row.id for row in spool.dead(limit=-1)] if everything else None):
         whole = spool.retry_dead(id)
-        call.tell({"id": whole, "state": "queued"}, whole)
+        call.tell({"id": whole, "state": str(spool.state(whole))}, whole)
 
 
 @dead.command()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from spool import config
 from spool import home as homes
+from spool import whereabouts
+from spool.cli import agents_text, clients
 from spool.cli.common import Call, common, common_but_agent
 from spool.cli.root import Group
 from spool.errors import BadInput
@@ -59,12 +60,13 @@ def init(call: Call, name: str | None, agents: tuple[str, ...]) -> None:
 
 @click.group(cls=Group)
 def agent() -> None:
-    """The agents of this host: who reads here.
+    """The agents of this host: who reads here, and in which programs.
 
     \b
     Examples:
       spool agent add claude-local
       spool agent list
+      spool agent install claude-code
     """
 
 
@@ -88,14 +90,19 @@ def agent_add(call: Call, name: str) -> None:
 @agent.command("list")
 @common
 def agent_list(call: Call) -> None:
-    """List the agents of this host.
+    """List the agents of this host: last heard of, unread mail, live sessions.
 
     \b
     Example:
       spool agent list
     """
-    for name in config.load(call.home).host.agents:
-        call.tell({"agent": name}, name)
+    spool = call.spool()
+    now = spool.now()
+    standings = whereabouts.of_host(spool, now=now)
+    for each in standings:
+        call.tell({"agent": each.name, **each.view()})
+    if standings and not call.json:
+        call.draw(agents_text.here(standings, now=now))
 
 
 @agent.command("remove")
@@ -112,6 +119,10 @@ def agent_remove(call: Call, name: str) -> None:
 
     config_edit.remove_agent(call.home, name)
     call.tell({"agent": name, "changed": True}, f"{name} does not read here any more")
+
+
+for _command in (clients.install, clients.uninstall, clients.snippet):
+    agent.add_command(_command)
 
 
 def _refuse_no_name(name: str) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Final
 
 import click
 import msgspec
 
 from spool.errors import BadMessage
+from spool.lengths import length_s
 from spool.message import format_time, parse_time
-
-_LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
-_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 
 def priority(value: str) -> str:
@@ -25,8 +22,8 @@ def priority(value: str) -> str:
 
 def deadline(value: str) -> str:
     """A time to come, as RFC 3339 text; one that was given so is kept as it is."""
-    if (length_s := _length_s(value)) is not None:
-        return format_time(time.time() + length_s)
+    if (seconds := length_s(value)) is not None:
+        return format_time(time.time() + seconds)
     _moment(value)
     return value
 
@@ -35,8 +32,8 @@ def since(value: str | float) -> float:
     """A time that has passed, in seconds since the epoch."""
     if isinstance(value, float):
         return value
-    if (length_s := _length_s(value)) is not None:
-        return time.time() - length_s
+    if (seconds := length_s(value)) is not None:
+        return time.time() - seconds
     return _moment(value)
 
 
@@ -44,8 +41,8 @@ def length(value: str | float) -> float:
     """A length of time in seconds; a bare number is seconds, a time is counted from then to now."""
     if isinstance(value, float):
         return value
-    if (length_s := _length_s(value)) is not None:
-        return length_s
+    if (seconds := length_s(value)) is not None:
+        return seconds
     if re.fullmatch(r"\d+(\.\d+)?", value):
         return float(value)
     return max(0.0, time.time() - _moment(value))
@@ -68,11 +65,6 @@ def json_pair(value: str) -> tuple[str, msgspec.Raw]:
         said = f"{key}: not JSON ({exc}); text needs quotes, or --context {key}=TEXT."
         raise click.BadParameter(said) from exc
     return key, msgspec.Raw(rest.encode())
-
-
-def _length_s(text: str) -> float | None:
-    match = _LENGTH.fullmatch(text.strip())
-    return float(match[1]) * _UNITS[match[2]] if match else None
 
 
 def _moment(text: str) -> float:

@@ -7,10 +7,10 @@ import time
 import click
 
 from spool import views
+from spool.cli import screen
 from spool.cli.common import Call, common
 from spool.cli.kinds import priority as priority_kind
 from spool.cli.kinds import since as since_time
-from spool.cli.text import table
 from spool.cli.whole import text_of
 from spool.looking import ago
 from spool.message import load
@@ -28,6 +28,8 @@ from spool.message import load
 )
 @click.option("--priority", type=priority_kind, metavar="P1", help="This urgent or more.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, help="How many at most.  [20]")
+@click.option("--follow", is_flag=True, help="A line for each unread message, and for each that comes.")
+@click.option("--new-only", is_flag=True, help="With --follow: not what is unread already.")
 def inbox(
     call: Call,
     unread: bool,
@@ -38,6 +40,8 @@ def inbox(
     since: float | None,
     priority: str | None,
     limit: int,
+    follow: bool,
+    new_only: bool,
 ) -> None:
     """List what is not done for this agent, overdue and urgent first. Changes nothing.
 
@@ -46,10 +50,13 @@ def inbox(
       spool inbox
       spool inbox --unread --priority P1
       spool inbox --from builder --since 2h --json
+      spool inbox --follow
     """
+    _refuse(follow=follow, new_only=new_only, full=full, since=since)
     spool = call.spool()
+    newest = spool.newest() if follow else 0
     rows = spool.inbox(
-        unread_only=unread,
+        unread_only=unread or follow,
         sender=sender,
         re=re,
         thread=thread,
@@ -59,6 +66,21 @@ def inbox(
     )
     now = time.time()
     shown = rows[:limit]
+    if follow:
+        if len(rows) > limit and not new_only:
+            call.warn(f"there is more than these {limit}: --limit shows more")
+        least = int(priority[1]) if priority is not None else 3
+
+        def wanted(row: Incoming) -> bool:
+            return (
+                row.priority <= least
+                and sender in (None, row.sender)
+                and re in (None, row.re)
+                and thread in (None, row.thread)
+            )
+
+        following.follow(call, spool, wanted, unread=[] if new_only else shown, beyond=newest)
+        return
     if call.json:
         for row in shown:
             call.tell(views.letter(row, now=now, full=full, home=call.home if full else None))
@@ -68,16 +90,16 @@ def inbox(
     elif shown:
         lines = [
             (
-                row.id,
+                id,
                 f"P{row.priority}",
                 "OVERDUE" if views.is_overdue(row, now) else str(row.state),
                 row.sender,
                 ago(now - row.received_at),
                 load(row.raw, filled=row.filled, digest=row.digest).subject,
             )
-            for row in shown
+            for id, row in zip(screen.ids([row.id for row in shown]), shown, strict=True)
         ]
-        call.say(table(lines))
+        call.draw(screen.listing(lines, state=2))
     else:
         fits = " that fits" if any((sender, re, thread, since is not None, priority)) else ""
         call.warn(f"no {'unread' if unread else 'open'} mail for {spool.agent()}{fits}")

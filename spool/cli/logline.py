@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from spool.cli import screen
 from spool.cli.text import field
 
 _QUIET: Final = frozenset({"at", "level", "event", "host", "pid", "role", "version"})
@@ -17,8 +18,6 @@ _SHAPED: Final = frozenset({"id", "from", "to", "peer", "latency_ms", "error"})
 _IMPLIED: Final = frozenset({"state", "queued_at"})
 _USUAL: Final = {"type": "message", "priority": "P2", "attempt": 1}
 _COLOURS: Final = {"warning": "yellow", "error": "red"}
-# Ids begin alike: their endings tell them apart, and any command takes them.
-ENDING: Final = 8
 _EVENT_WIDTH: Final = 17
 
 
@@ -53,7 +52,7 @@ def columns(line: dict[str, Any], width: int) -> str:
 def _facts(line: dict[str, Any]) -> list[str]:
     facts = []
     if id := line.get("id"):
-        facts.append(str(id)[-ENDING:])
+        facts.append(screen.ending(str(id)))
     if line.get("from") or line.get("to"):
         facts.append(f"{line.get('from', '')} > {line.get('to', '')}")
     if peer := line.get("peer"):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from spool import views
 from spool.api import Spool
+from spool.cli import screen
 from spool.cli.attaching import brought_text
 from spool.cli.common import Call, common
-from spool.cli.text import table
 from spool.looking import ago
 from spool.message import load
-from spool.store.base import Outgoing
+from spool.store.base import Outgoing, is_held
 
 
 @click.command()
@@ -44,17 +45,19 @@ def print_sent(call: Call, rows: list[Outgoing], *, nothing: str, spool: Spool |
             more = {} if got is None else {"attached": {"there": got[0], "bytes": got[1]}}
             call.tell(views.letter(row, now=now) | more)
     elif rows:
-        call.say(table([_line(row, now, got) for row, got in zip(rows, files, strict=True)]))
+        ids = screen.ids([row.id for row in rows])
+        lines = [_line(id, row, now, got) for id, row, got in zip(ids, rows, files, strict=True)]
+        call.draw(screen.listing(lines, state=2))
     else:
         call.warn(nothing)
 
 
-def _line(row: Outgoing, now: float, files: tuple[int, int] | None) -> tuple[str, ...]:
+def _line(id: str, row: Outgoing, now: float, files: tuple[int, int] | None) -> tuple[str, ...]:
     subject = load(row.raw, filled=row.filled, digest=row.digest).subject
     return (
-        row.id,
+        id,
         f"P{row.priority}",
-        str(row.state) + (" OVERDUE" if views.is_overdue(row, now) else ""),
+        ("held" if is_held(row) else str(row.state)) + (" OVERDUE" if views.is_overdue(row, now) else ""),
         f"to {row.recipient}",
         f"by {row.peer}" if row.peer else "here",
         ago(now - row.queued_at),
@@ -77,10 +80,14 @@ def trace(call: Call, id: str) -> None:
       spool trace 93a788 --json
     """
     view = views.trace(call.spool(), id)
-    call.tell(view, _text(view))
+    if call.json:
+        call.tell(view)
+    else:
+        call.draw([f"{view['id']} is {view['state']}", *(_by_day(view) if screen.width() else _whole(view))])
 
 
-def _text(view: dict[str, Any]) -> str:
+def _whole(view: dict[str, Any]) -> list[str]:
+    """Each event with every value."""
     lines = [
         (
             event["at"].replace("T", " "),
@@ -92,4 +99,32 @@ def _text(view: dict[str, Any]) -> str:
         )
         for event in view["events"]
     ]
-    return f"{view['id']} is {view['state']}\n{table(lines, indent='  ')}"
+    return screen.listing(lines, indent="  ")
+
+
+def _by_day(view: dict[str, Any]) -> Iterator[str]:
+    """The same for a terminal: the time of day alone, each day above its events."""
+    lines = [
+        (
+            event["at"][11:].rstrip("Z"),
+            event["host"] or "-",
+            event["state"],
+            "; ".join(
+                filter(
+                    None,
+                    [
+                        f"peer {event['peer']}" if event["peer"] else "",
+                        f"try {event['attempt']}" if event["attempt"] else "",
+                        event["detail"],
+                    ],
+                )
+            ),
+        )
+        for event in view["events"]
+    ]
+    day = ""
+    for event, text in zip(view["events"], screen.report(lines, indent="  ", state=2), strict=True):
+        if day != event["at"][:10]:
+            day = event["at"][:10]
+            yield click.style(f"{day} UTC", bold=True)
+        yield text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,9 @@ import msgspec
 
 from spool import authorized, config, config_edit, log, views
 from spool.api import Spool
-from spool.cli import drafts
+from spool.cli import agents_text, drafts, screen
 from spool.cli.common import Call, common
 from spool.cli.root import Group
-from spool.cli.text import table
 from spool.config import Config, Peer
 from spool.errors import BadInput
 from spool.looking import ago, last_error
@@ -45,21 +45,32 @@ def peer_list(call: Call) -> None:
     spool = call.spool()
     with spool.store.read() as tx:
         rows, waiting = tx.peers.all(), tx.outbox.waiting()
-    lines = []
+    lines, known, now = [], list[str](), time.time()
     for name, each in spool.config.peers.items():
         row = rows.get(name) or PeerRow(name=name)
         told = [] if each.agents else row.far_agents
         view = views.peer_status(spool, each, row, waiting.get(name, 0))
-        call.tell(view | {"agents": each.agents or told, "via": each.via, "far_host": row.far_host})
-        contact = (
-            "never reached" if row.last_contact is None else f"{ago(time.time() - row.last_contact)} ago"
-        )
+        names = {"agents": each.agents or told, "via": each.via, "far_host": row.far_host}
+        # `agents` is who lives there, as it always was.
+        call.tell(view | names | {"presence": view["agents"]})
+        known += agents_text.under(view["agents"], now=now, indent="", title=f"agents of {name}")
+        contact = "never reached" if row.last_contact is None else f"{ago(now - row.last_contact)} ago"
         who = ", ".join([*each.agents, *told, *(f"{pattern} (via)" for pattern in each.via)]) or "nobody yet"
         lines.append((name, view["state"], contact, each.url or "-", who, last_error(row)))
     if lines and not call.json:
-        call.say(table(lines))
+        call.draw([*(_shaped(lines) if screen.width() else screen.listing(lines)), *known])
     elif not lines:
         call.warn("no peers; `spool peer add NAME URL` adds one")
+
+
+def _shaped(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """For a terminal: below each peer who lives there, and what went wrong."""
+    heads = screen.listing([row[:4] for row in rows], state=1)
+    for head, (*_, who, error) in zip(heads, rows, strict=True):
+        yield head
+        yield screen.folded(f"agents  {who}", indent="  ")
+        if error:
+            yield screen.folded(f"error   {error}", indent="  ")
 
 
 @peer.command("add")
@@ -186,14 +197,14 @@ def peer_check(call: Call, name: str) -> None:
     for step in found.steps:
         call.tell({"peer": name, **step._asdict()})
     if not call.json:
-        call.say(steps_text(found.as_dicts()))
+        call.draw(steps_lines(found.as_dicts()))
     if not found.ok:
         click.get_current_context().exit(1)
 
 
-def steps_text(steps: list[dict[str, Any]]) -> str:
+def steps_lines(steps: list[dict[str, Any]]) -> list[str]:
     """The steps of a check, a line each."""
-    return table(
+    return screen.report(
         [
             (
                 "ok" if step["ok"] else "FAILED",
@@ -201,7 +212,8 @@ def steps_text(steps: list[dict[str, Any]]) -> str:
                 " / ".join(step["detail"].splitlines()) + (f"; {step['hint']}" if step["hint"] else ""),
             )
             for step in steps
-        ]
+        ],
+        state=0,
     )
 
 

@@ -29,14 +29,17 @@ class Tap:
     back until the reader took all before it, and `taken` waits until it took that as well. So
     what a reader like `head -c` cuts off was never taken.
 
+    Args:
+        fd: where standard output is kept, if not where it belongs.
+
     Raises (both methods):
         BrokenPipeError: the reader is gone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fd: int | None = None) -> None:
         sys.stdout.flush()
         try:
-            self._fd = sys.stdout.fileno()
+            self._fd = sys.stdout.fileno() if fd is None else fd
         except (io.UnsupportedOperation, ValueError):
             # Some other program's own stream, in memory.
             self._fd = -1

@@ -35,6 +35,8 @@ COMMANDS: Final = {
     "log": "logs",
     "dead": "dead",
     "quarantine": "dead",
+    "held": "loops",
+    "release": "loops",
     "search": "search",
     "archive": "archive",
     "up": "running",
@@ -42,7 +44,9 @@ COMMANDS: Final = {
     "restart": "running",
     "service": "service",
     "serve": "serve",
+    "mcp": "mcp",
     "peer": "peers",
+    "hook": "hooks",
     "demo": "demo",
 }
 # What callers of other tools type.
@@ -76,6 +80,7 @@ GUESSES: Final = {
     "delete": "cancel",
     "rm": "cancel",
     "requeue": "dead retry",
+    "loops": "held",
     "ping": "peer check",
     "help": "--help",
     "version": "--version",
@@ -107,11 +112,13 @@ Where it stands
   outbox, trace ID              what is on its way; one message's history
   search WORDS, archive         what was said, also long ago; what is past
   dead, quarantine              what did not work
+  held, release ID              what agents answered in circles: for a person
 This host
   init, agent, whoami           make the home; who reads here; who I am
   up, down, restart             the consumer, which carries the mail
   service                       have it kept running: systemd, cron, launchd
   status [--check], log [-f]    what runs and what is stuck; the log
+  mcp, hook EVENT               what an agent's client runs: tools; at its turns
   doctor                        what is wrong here, and what to type about it
   demo                          two hosts on this machine, to watch it work
 Other hosts
@@ -172,7 +179,10 @@ class Root(Group):
     guesses = GUESSES
 
     def __init__(self) -> None:
-        settings = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+        settings: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+            # https://no-color.org; else click decides by whether it prints on a terminal.
+            settings["color"] = False
         super().__init__(
             "spool", invoke_without_command=True, callback=_print_help, context_settings=settings
         )

@@ -222,13 +222,15 @@ def reply(call: Call, answered: str, keep_open: bool, allow_secrets: bool, **opt
 
 def _print(call: Call, spool: Spool, posted: list[Posted]) -> None:
     warned: set[str] = set()
-    for each in posted:
-        view = views.posted(spool, each)
+    for each, view in zip(posted, views.posted_all(spool, posted), strict=True):
         call.tell(view, each.id)
         for warning in view["warnings"]:
             if warning not in warned and not call.json:
                 call.warn(f"warning: {warning}")
             warned.add(warning)
+    if any(each.held for each in posted):
+        call.log_to(spool)
+        spool.log_held(posted)
 
 
 def _wait(call: Call, spool: Spool, posted: list[Posted], what: str, timeout: float) -> None:

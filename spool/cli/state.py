@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from spool import views
+from spool.cli import agents_text, screen
 from spool.cli.common import Call, common
 from spool.cli.kinds import length
-from spool.cli.text import table
 from spool.looking import ago
 from spool.message import parse_time
 
@@ -57,40 +57,45 @@ def status(call: Call, check: bool, max_age: float, watch: bool) -> None:
     elif call.json:
         call.tell(view)
     else:
-        call.say(_text(view, findings, now))
+        call.draw(_lines(view, findings, now))
     if check and findings:
         click.get_current_context().exit(1)
 
 
 def _tell_check(call: Call, view: dict[str, Any], findings: list[str], notes: list[str]) -> None:
     lines = [*(findings or ["ok: nothing is stuck"]), *(f"note: {note}" for note in notes)]
-    call.tell(view | {"stuck": findings, "notes": notes}, "\n".join(lines))
+    if call.json:
+        call.tell(view | {"stuck": findings, "notes": notes})
+    else:
+        call.draw(map(screen.folded, lines))
 
 
-def _text(view: dict[str, Any], findings: list[str], now: float) -> str:
-    lines = [
-        f"{view['host']}, spool {view['version']}, home {view['home']}",
-        f"  consumer  {_consumer(view, now)}",
+def _lines(view: dict[str, Any], findings: list[str], now: float) -> list[str]:
+    rows = [
+        ("consumer", _consumer(view, now)),
+        ("outbox", _counts(view["outbox"]) + _oldest(view["oldest_queued_s"], "queued")),
+        ("inbox", _counts(view["inbox"]) + _oldest(view["oldest_unread_s"], "unread")),
     ]
-    lines.append(f"  outbox    {_counts(view['outbox'])}{_oldest(view['oldest_queued_s'], 'queued')}")
-    lines.append(f"  inbox     {_counts(view['inbox'])}{_oldest(view['oldest_unread_s'], 'unread')}")
-    lines += [
-        f"  {name:<9} {view[key]} ({what})"
+    rows += [
+        (name, f"{view[key]} ({what})")
         for name, key, what in (
             ("dead", "dead", "`spool dead list`"),
-            ("held", "quarantine", "`spool quarantine list`"),
+            ("untrusted", "quarantine", "`spool quarantine list`"),
+            ("held", "held", "agents that answer in circles: `spool held`"),
             ("overdue", "overdue", "an answer was wanted by now"),
         )
         if view[key]
     ]
+    lines = [screen.folded(f"{view['host']}, spool {view['version']}, home {view['home']}")]
+    lines += screen.report(rows, indent="  ")
     lines.append("peers" if view["peers"] else "peers: none; `spool peer add NAME URL` adds one")
     if view["peers"]:
-        lines.append(table([_peer(peer, now) for peer in view["peers"]], indent="  "))
+        lines += _peers(view["peers"], now)
     if findings:
-        lines += ["to do", *(f"  {finding}" for finding in findings)]
+        lines += ["to do", *(screen.folded(finding, indent="  ") for finding in findings)]
     elif not view["running"] and any(peer["url"] for peer in view["peers"]):
         lines += ["to do", "  `spool up --detach` starts the consumer"]
-    return "\n".join(lines)
+    return lines
 
 
 def _consumer(view: dict[str, Any], now: float) -> str:
@@ -106,6 +111,15 @@ def _counts(counts: dict[str, int]) -> str:
 
 def _oldest(age_s: float | None, what: str) -> str:
     return "" if age_s is None else f"; the oldest {what} for {ago(age_s)}"
+
+
+def _peers(peers: list[dict[str, Any]], now: float) -> list[str]:
+    """Each peer on a line, and under it its agents that something is known of."""
+    rows = screen.report([_peer(peer, now) for peer in peers], indent="  ", state=1)
+    lines: list[str] = []
+    for row, peer in zip(rows, peers, strict=True):
+        lines += [row, *agents_text.under(peer["agents"], now=now, indent="    ", title="agents there")]
+    return lines
 
 
 def _peer(peer: dict[str, Any], now: float) -> tuple[str, ...]:

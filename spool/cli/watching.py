@@ -85,7 +85,12 @@ def _counts(view: dict[str, Any], home: Path, now: float) -> Table:
         grid.add_row(name, said + oldest)
     bad = [
         f"{view[key]} {what}"
-        for key, what in (("dead", "dead"), ("quarantine", "in quarantine"), ("overdue", "overdue"))
+        for key, what in (
+            ("dead", "dead"),
+            ("quarantine", "in quarantine"),
+            ("held", "held"),
+            ("overdue", "overdue"),
+        )
         if view[key]
     ]
     grid.add_row("amiss", Text(", ".join(bad) or "nothing", style="yellow" if bad else ""))

@@ -44,6 +44,9 @@ def _ended(tx: Tx, now: float) -> Iterator[Finding]:
         yield warning("mail", counted(dead, "dead letter"), "`spool dead list`; then `retry` or `drop`")
     if held := tx.ledger.count_quarantined():
         yield warning("mail", f"{held} in the quarantine", "`spool quarantine list`")
+    if holds := tx.loops.holds():
+        found = f"{counted(len(holds), 'agent')} held, each in a thread with too many answers"
+        yield failed("mail", found, "`spool held`, then `spool release THREAD`")
 
 
 def _nowhere(tx: Tx, case: Case) -> Iterator[Finding]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from spool.message import Ack, Attachment
 from spool.states import State
 from spool.store.rows import (
+    HELD_TYPE,
     Asked,
     Event,
+    Heard,
+    Hold,
+    How,
     Incoming,
     KeptFile,
     LeasedAck,
@@ -22,25 +26,34 @@ from spool.store.rows import (
     PeerRow,
     Quarantined,
     Seen,
+    Session,
     Shipment,
     Side,
+    Told,
     Unproven,
+    Unread,
+    is_held,
     written_at,
 )
 
 __all__ = [
+    "HELD_TYPE",
     "AckRows",
     "Asked",
     "AttachmentRows",
     "Event",
     "Exists",
+    "Heard",
     "History",
+    "Hold",
+    "How",
     "InboxRows",
     "Incoming",
     "KeptFile",
     "KeptFiles",
     "LeasedAck",
     "Ledger",
+    "LoopRows",
     "Moved",
     "NewIncoming",
     "NewOutgoing",
@@ -49,14 +62,20 @@ __all__ = [
     "Parcel",
     "PeerRow",
     "PeerRows",
+    "PresenceRows",
     "Quarantined",
     "Seen",
+    "Session",
+    "SessionRows",
     "Shipment",
     "Side",
     "Store",
     "Sweepings",
+    "Told",
     "Tx",
     "Unproven",
+    "Unread",
+    "is_held",
     "written_at",
 ]
 
@@ -216,8 +235,17 @@ class InboxRows(Protocol):
     def unread(self, agent: str) -> int:
         """How many rows are unread for an agent."""
 
+    def newest(self) -> int:
+        """The highest sequence of a live row, 0 without any."""
+
+    def unread_beyond(self, seq: int, agent: str, *, limit: int) -> list[Incoming]:
+        """Unread rows of an agent with a higher sequence, in its order."""
+
     def oldest_unread(self) -> float | None:
         """When the oldest unread row came."""
+
+    def unread_each(self, agent: str | None = None) -> list[Unread]:
+        """The agents that have unread rows, or one of them, by name."""
 
     def late(self, *, now: float) -> int:
         """How many rows that are not done have no answer past their deadline."""
@@ -259,6 +287,29 @@ class PeerRows(Protocol):
 
     def forget(self, name: str) -> None:
         """Remove a peer's row."""
+
+
+class PresenceRows(Protocol):
+    """When agents were last heard of, and what their hosts told of them. `peer` is the one that the word
+    came from, "" for agents of this host."""
+
+    def hear(self, peer: str, agents: Iterable[str], what: str, *, now: float) -> None:
+        """These wrote (`message`), `read` or ended (`done`) something; kept to the second."""
+
+    def heard(self, peer: str, agent: str | None = None) -> list[Heard]:
+        """Who was heard of from a peer, or one of them, by name."""
+
+    def tell(self, peer: str, told: Sequence[Told]) -> None:
+        """All that a peer tells now, in the place of what it told before."""
+
+    def told(self, peer: str, agent: str | None = None) -> list[Told]:
+        """What a peer told last of its agents, or of one, by name."""
+
+    def forget(self, peer: str) -> None:
+        """Remove all that came from a peer."""
+
+    def trim(self, *, keep: int) -> None:
+        """Of the agents of each peer keep those that were heard of last, `keep` of them."""
 
 
 class KeptFiles(Protocol):
@@ -323,6 +374,9 @@ class AttachmentRows(Protocol):
     def names(self) -> set[str]:
         """The names of all files."""
 
+    def shown_to(self, sha256: str, agent: str) -> bool:
+        """Whether a live message that an agent sent or was sent names this file."""
+
     def unneeded(self, *, whole_before: float, part_before: float, limit: int) -> list[str]:
         """Files that no message on its way and none of the inbox needs, last wanted that long ago."""
 
@@ -330,12 +384,105 @@ class AttachmentRows(Protocol):
         """Drop what stands here of messages that are not live any more."""
 
 
+class SessionRows(Protocol):
+    """Who reads here, and which unread mail each was told of. Nothing here marks a message read."""
+
+    def put(self, session: Session) -> None:
+        """Add a session; it stands in the place of another of its id."""
+
+    def update(self, id: str, **values: Any) -> bool:
+        """Set columns of a session; False where there is none. Raises ValueError for an unknown column."""
+
+    def get(self, id: str) -> Session | None:
+        """A session, ended or not."""
+
+    def open(self, agent: str | None = None) -> list[Session]:
+        """Sessions that have not said that they ended, of one agent or all, oldest first. Their process
+        may be gone."""
+
+    def of_pid(self, pid: int) -> list[Session]:
+        """The same of one process, the newest first."""
+
+    def unseen(self, *, before: float, limit: int) -> list[Session]:
+        """Sessions, ended or not, that were last seen by then, the longest unseen first."""
+
+    def news(
+        self, session: Session, *, ways: Collection[How], priority: int = 3, limit: int
+    ) -> list[Incoming]:
+        """Unread mail of its agent that the session was told of in none of these ways, as urgent as
+        `priority` or more, the most urgent oldest first."""
+
+    def count_news(self, session: Session, *, ways: Collection[How], priority: int = 3) -> int:
+        """How much of that there is."""
+
+    def announce(self, id: str, seqs: Iterable[int], how: How, *, now: float) -> None:
+        """A session was told of these rows of the inbox; once more is nothing new."""
+
+    def hear(self, id: str, *, woken_at: float, now: float) -> None:
+        """What a session was woken with at that time has come through: it was told of those rows."""
+
+    def forget_announced(self, id: str) -> None:
+        """A session was told of nothing."""
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Remove sessions, and what was announced to sessions that are gone or of mail that is archived."""
+
+
+class LoopRows(Protocol):
+    """Turns that agents of this host took in threads, and what is held since one took too many. A turn
+    is a message that followed mail which had come for its sender in the thread since its last one."""
+
+    def thread_of(self, id: str) -> str | None:
+        """The thread of a message that came or was sent here, live or archived: its own id where it began
+        one, None where it is not known."""
+
+    def came(self, agent: str, thread: str, *, re: str | None) -> int | None:
+        """The newest mail for an agent in a thread since its last turn, None where there is none.
+
+        The message that the thread is named after counts, and `re`, the one that is answered. The
+        word of a host that it holds an agent (type `loop-held`) is no mail by itself; two are.
+        """
+
+    def turn(self, agent: str, thread: str, *, came: int, now: float, forget_before: float) -> None:
+        """Count a turn, for what `came` told; older ones of the thread are forgotten."""
+
+    def turns(self, agent: str, thread: str, *, since: float, until: float) -> int:
+        """How many turns were counted after `since`, up to `until`."""
+
+    def hold(self, hold: Hold) -> None:
+        """Hold an agent in a thread; it must not be held there yet."""
+
+    def standing(self, agent: str, thread: str) -> Hold | None:
+        """The hold of an agent in a thread."""
+
+    def holds(self) -> list[Hold]:
+        """Every hold, the oldest first."""
+
+    def end(self, agent: str, thread: str) -> bool:
+        """End a hold and count from zero; False where there was none."""
+
+    def keep(self, seq: int, *, reason: str) -> None:
+        """Make a queued row of the outbox due at no time."""
+
+    def carry(self, seq: int, *, now: float) -> None:
+        """Make it due; one that has moved on is left alone."""
+
+    def held(self, agent: str, thread: str) -> list[Outgoing]:
+        """What is held of an agent in a thread, in the order in which it was sent."""
+
+    def count(self) -> int:
+        """How many messages are held."""
+
+    def forget(self, *, before: float) -> int:
+        """Remove turns that were counted before then; the number removed."""
+
+
 class Sweepings(Protocol):
     """What the sweep and the archive look for."""
 
     def expired(self, *, now: float, limit: int) -> list[Outgoing]:
-        """Rows still to be carried past their lifetime; and those that stand at sent a day past it,
-        although the next hop was asked since."""
+        """Rows still to be carried, or held, past their lifetime; and those that stand at sent a day past
+        it, although the next hop was asked since."""
 
     def overdue(self, *, now: float) -> tuple[list[Outgoing], list[Incoming]]:
         """Rows whose deadline has passed without an answer; marks them, each once."""
@@ -379,6 +526,10 @@ class History(Protocol):
 
     def archived(self, asked: Asked, *, limit: int) -> list[Outgoing | Incoming]:
         """The newest archived rows that fit."""
+
+    def thread(self, id: str, *, agent: str, limit: int) -> list[Outgoing | Incoming]:
+        """The newest messages of a thread, with the one that began it, live and archived, which an agent
+        sent or was sent; one from an agent to itself has two."""
 
     def page(self, side: Side, asked: Asked, *, after: int, limit: int) -> list[Outgoing | Incoming]:
         """Archived rows of a side whose `seq` is above `after`, the oldest first. Words do not count."""
@@ -440,9 +591,15 @@ class Tx(Protocol):
     @property
     def peers(self) -> PeerRows: ...
     @property
+    def presence(self) -> PresenceRows: ...
+    @property
     def kept_files(self) -> KeptFiles: ...
     @property
     def attachments(self) -> AttachmentRows: ...
+    @property
+    def sessions(self) -> SessionRows: ...
+    @property
+    def loops(self) -> LoopRows: ...
     @property
     def sweepings(self) -> Sweepings: ...
     @property

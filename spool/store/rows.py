@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -11,6 +11,10 @@ from spool.states import Held, State
 from spool.terms import Term
 
 Side = Literal["outbox", "inbox"]
+# How a session was told of a message: in its context, as the reason to go on, or to wake it.
+How = Literal["told", "continued", "woken"]
+# The type of the message by which a host says that it holds an agent of its own in a thread.
+HELD_TYPE: Final = "loop-held"
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +96,11 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
 def written_at(row: Outgoing | Incoming) -> float:
     """When a message was queued here, or came."""
     return row.queued_at if isinstance(row, Outgoing) else row.received_at
+
+
+def is_held(row: Outgoing) -> bool:
+    """Whether a message waits for a person to release it: queued, and due at no time."""
+    return row.state is State.QUEUED and row.due is None
 
 
 class NewOutgoing(NamedTuple):
@@ -230,6 +239,45 @@ class KeptFile(NamedTuple):
     at: float
 
 
+class Heard(NamedTuple):
+    """When an agent was last heard of, by this host's clock, and what it had done: `message`, `read` or
+    `done`."""
+
+    agent: str
+    at: float
+    what: str
+
+
+class Told(NamedTuple):
+    """What an agent's host told of it at `at`, by this host's clock: how many messages are unread there,
+    how old the oldest was in seconds, how many sessions live; None where it did not say."""
+
+    agent: str
+    unread: int
+    oldest_s: float | None
+    sessions: int | None
+    at: float
+
+
+class Unread(NamedTuple):
+    """How much is unread for an agent of this host, and when the oldest of it came."""
+
+    agent: str
+    messages: int
+    oldest_at: float
+
+
+class Hold(NamedTuple):
+    """An agent whose further messages in a thread wait for a person: it took `turns` turns there within
+    the config's window. `other` is whom the first of them was for."""
+
+    agent: str
+    thread: str
+    other: str
+    turns: int
+    since: float
+
+
 class Asked(NamedTuple):
     """What somebody asks for; None, and no terms, fit everything. Times are when a message was queued
     here or came; `since` is within, `until` is not. A recipient may be named with its host or without."""
@@ -269,3 +317,25 @@ class PeerRow(msgspec.Struct, frozen=True, kw_only=True):
     far_unread: int | None = None
     far_queued: int | None = None
     clock_offset: float | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A client that reads as one agent; times in seconds since the epoch. `pid` is its process and `born`
+    when that started, in the machine's own terms. `told_at` is when it was told of mail last, `wake` how
+    it can be woken, as JSON, `wake_text` what it was woken with last."""
+
+    id: str
+    agent: str
+    client: str | None = None
+    pid: int | None = None
+    born: str | None = None
+    cwd: str = ""
+    since: float
+    seen_at: float
+    busy: bool = False
+    prompted_at: float | None = None
+    told_at: float | None = None
+    wake: str | None = None
+    woken_at: float | None = None
+    wake_text: str | None = None
+    ended_at: float | None = None

@@ -24,13 +24,17 @@ from spool.errors import (
     StoreOlder,
     UnsafeHome,
 )
+from spool.store.schema import SCHEMA as SCHEMA
 from spool.store.sqlite_attachments import SqliteAttachments
 from spool.store.sqlite_files import SqliteKeptFiles
 from spool.store.sqlite_history import SqliteHistory
 from spool.store.sqlite_inbox import SqliteInbox
 from spool.store.sqlite_ledger import SqliteLedger
+from spool.store.sqlite_loops import SqliteLoops
 from spool.store.sqlite_outbox import SqliteAcks, SqliteOutbox
 from spool.store.sqlite_peers import SqlitePeers
+from spool.store.sqlite_presence import SqlitePresence
+from spool.store.sqlite_sessions import SqliteSessions
 from spool.store.sqlite_sweep import SqliteSweepings
 
 FILE: Final = "spool.db"
@@ -38,8 +42,6 @@ BUSY_S: Final = 30.0
 # sqlite.org/wal.html#walresetbug: fixed in 3.51.3.
 OLDEST_SQLITE: Final = (3, 51, 3)
 _SQL: Final = Path(__file__).parent / "sql"
-# The newest of the numbered scripts.
-SCHEMA: Final = max(int(path.name[:4]) for path in _SQL.glob("[0-9]*.sql"))
 
 
 class SqliteTx:
@@ -50,8 +52,11 @@ class SqliteTx:
         self.inbox = SqliteInbox(connection)
         self.acks = SqliteAcks(connection)
         self.peers = SqlitePeers(connection)
+        self.presence = SqlitePresence(connection)
         self.kept_files = SqliteKeptFiles(connection)
         self.attachments = SqliteAttachments(connection)
+        self.sessions = SqliteSessions(connection)
+        self.loops = SqliteLoops(connection)
         self.sweepings = SqliteSweepings(connection)
         self.history = SqliteHistory(connection)
         self.ledger = SqliteLedger(connection)
@@ -62,15 +67,17 @@ class SqliteStore:
 
     Args:
         home: the spool home; the file in it must exist (see `create`).
+        vfs: the SQLite VFS that reads and writes it, where it is not the default one.
 
     Raises:
         NotInitialised: no such file.
         StoreError: corrupt, newer than the code, or needing a migration while in use.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, vfs: str | None = None) -> None:
         self.home = home
         self.path = home / FILE
+        self._vfs = vfs
         # One transaction within another is a defect: so it is an error, and not a wait for ever.
         self._lock = threading.RLock()
         self._read_lock = threading.RLock()
@@ -158,7 +165,8 @@ class SqliteStore:
             return found
         if self._closed:
             raise StoreError(f"{self.path}: the store is closed")
-        connection = connect(self.path, synchronous="FULL" if kind == "full" else "NORMAL")
+        synchronous = "FULL" if kind == "full" else "NORMAL"
+        connection = connect(self.path, synchronous=synchronous, vfs=self._vfs)
         self._open[kind] = (connection, SqliteTx(connection))
         return self._open[kind]
 
@@ -179,14 +187,14 @@ def schema_of(path: Path) -> int:
         return _user_version(db)
 
 
-def create(home: Path) -> None:
-    """Make an empty spool.db in `home`; one that is there is left alone."""
+def create(home: Path, *, vfs: str | None = None) -> None:
+    """Make an empty spool.db in `home`; one that is there is left alone. `vfs` as in `SqliteStore`."""
     (home / "run").mkdir(mode=0o700, exist_ok=True)
     path = home / FILE
     # SQLite gives -wal and -shm the mode of the file itself.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     with _translated(path):
-        connection = connect(path, synchronous="FULL")
+        connection = connect(path, synchronous="FULL", vfs=vfs)
         try:
             if _check_version(connection, path) < SCHEMA:
                 migrate(connection)
@@ -194,7 +202,7 @@ def create(home: Path) -> None:
             connection.close()
 
 
-def connect(path: Path, *, synchronous: str) -> apsw.Connection:
+def connect(path: Path, *, synchronous: str, vfs: str | None = None) -> apsw.Connection:
     """Open a connection with the pragmas spool rests on, and check that they took.
 
     Raises:
@@ -206,7 +214,7 @@ def connect(path: Path, *, synchronous: str) -> apsw.Connection:
             f"SQLite {apsw.sqlite_lib_version()} has a bug that can damage the file",
             hint="install apsw 3.51.3 or newer from a wheel",
         )
-    connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
+    connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
     connection.set_busy_handler(_Patience())
     level = {"NORMAL": 1, "FULL": 2}[synchronous]
     for name, value, want in (

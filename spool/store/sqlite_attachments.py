@@ -26,6 +26,13 @@ SELECT {columns} FROM outbox WHERE due IS NOT NULL AND seq IN
     columns=", ".join(sqlite_outbox.COLUMNS)
 )
 
+# What was sent to an agent of this host stands in the inbox alone.
+_SHOWN: Final = """
+SELECT EXISTS (SELECT 1 FROM enclosed AS e JOIN inbox AS i ON i.seq = e.inbox
+               WHERE e.sha256 = ?1 AND (i.agent = ?2 OR (i.sender = ?2 AND i.peer IS NULL)))
+    OR EXISTS (SELECT 1 FROM attached AS a JOIN outbox AS o ON o.seq = a.outbox
+               WHERE a.sha256 = ?1 AND o.sender = ?2 AND o.origin IS NULL)"""
+
 # Whole files and those on their way are told apart by the length of their names.
 _UNNEEDED: Final = """
 SELECT name FROM attachments AS f
@@ -124,6 +131,9 @@ class SqliteAttachments:
 
     def names(self) -> set[str]:
         return {name for (name,) in self._db.execute("SELECT name FROM attachments").fetchall()}
+
+    def shown_to(self, sha256: str, agent: str) -> bool:
+        return bool(self._db.execute(_SHOWN, (sha256, agent)).fetchone()[0])
 
     def unneeded(self, *, whole_before: float, part_before: float, limit: int) -> list[str]:
         rows = self._db.execute(_UNNEEDED, (whole_before, part_before, limit)).fetchall()

@@ -23,6 +23,18 @@ class SqliteHistory:
         found = [row for side in SIDES for row in self._newest(side, asked, limit)]
         return sorted(found, key=written_at, reverse=True)[:limit]
 
+    def thread(self, id: str, *, agent: str, limit: int) -> list[Outgoing | Incoming]:
+        found: list[Outgoing | Incoming] = []
+        for side, table in ((side, table) for side in SIDES for table in (side, f"{side}_archive")):
+            whose = "sender" if side == "outbox" else "agent"
+            rows = self._db.execute(
+                f"SELECT {SELECTS[side]} FROM {table} WHERE seq IN (SELECT seq FROM {table} WHERE thread = ?1"
+                f" UNION SELECT seq FROM {table} WHERE id = ?1) AND {whose} = ?2 ORDER BY seq DESC LIMIT ?3",
+                (id, agent, limit),
+            ).fetchall()
+            found.extend(row_of(side, row, archived=table != side) for row in rows)
+        return sorted(found, key=written_at, reverse=True)[:limit]
+
     def page(self, side: Side, asked: Asked, *, after: int, limit: int) -> list[Outgoing | Incoming]:
         first, beyond = self._span(side, asked)
         rows = self._db.execute(

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from spool.states import Held
-from spool.store.base import Exists, Incoming, NewIncoming
+from spool.store.base import Exists, Incoming, NewIncoming, Unread
 from spool.store.sqlite_rows import Db
 
 COLUMNS: Final = Incoming.__struct_fields__[:-1]
@@ -132,6 +132,16 @@ class SqliteInbox:
         ).fetchone()
         return int(row[0])
 
+    def newest(self) -> int:
+        return int(self._db.execute("SELECT ifnull(max(seq), 0) FROM inbox").fetchone()[0])
+
+    def unread_beyond(self, seq: int, agent: str, *, limit: int) -> list[Incoming]:
+        return self._rows(
+            "INDEXED BY inbox_unread WHERE agent = ? AND state = 'unread' AND seq > ? ORDER BY seq LIMIT ?",
+            (agent, seq, limit),
+            tables=("inbox",),
+        )
+
     def late(self, *, now: float) -> int:
         row = self._db.execute(
             "SELECT count(*) FROM inbox WHERE deadline_at <= ? AND answered = 0"
@@ -143,6 +153,14 @@ class SqliteInbox:
     def oldest_unread(self) -> float | None:
         row = self._db.execute("SELECT min(received_at) FROM inbox WHERE state = 'unread'").fetchone()
         return row[0] if row else None
+
+    def unread_each(self, agent: str | None = None) -> list[Unread]:
+        rows = self._db.execute(
+            "SELECT agent, count(*), min(received_at) FROM inbox INDEXED BY inbox_unread"
+            f" WHERE state = 'unread'{'' if agent is None else ' AND agent = ?'} GROUP BY agent",
+            () if agent is None else (agent,),
+        ).fetchall()
+        return [Unread(*row) for row in rows]
 
     def _rows(
         self,

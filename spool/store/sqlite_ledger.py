@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final
 
 import msgspec
@@ -59,6 +58,8 @@ class SqliteLedger:
         return [Event(*row) for row in rows]
 
     def quarantine(self, *, at: float, peer: str | None, name: str | None, reason: str, raw: bytes) -> bool:
+        import hashlib
+
         digest = hashlib.sha256(raw).digest()
         self._db.execute(
             "INSERT INTO quarantine (at, peer, name, reason, digest, raw) SELECT ?1, ?2, ?3, ?4, ?5, ?6"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -323,6 +322,9 @@ class SqliteAcks:
 
 
 def _token(generation: int) -> int:
+    # A hook opens the store and leases nothing: it need not wait for this.
+    import secrets
+
     return generation << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
 
 

@@ -37,7 +37,12 @@ class SqliteSweepings:
             " AND expires_at <= ?1 - ?3 AND asked_at >= expires_at AND asked_at <= ?1 - ?4 LIMIT ?2",
             (now, limit, SILENCE_S, ANSWER_S),
         ).fetchall()
-        return [sqlite_outbox.outgoing(row) for row in (*rows, *silent)]
+        held = self._db.execute(
+            f"SELECT {_OUT} FROM outbox INDEXED BY outbox_held WHERE state = 'queued' AND due IS NULL"
+            " AND expires_at <= ? LIMIT ?",
+            (now, limit),
+        ).fetchall()
+        return [sqlite_outbox.outgoing(row) for row in (*rows, *silent, *held)]
 
     def overdue(self, *, now: float) -> tuple[list[Outgoing], list[Incoming]]:
         late = "deadline_at IS NOT NULL AND overdue = 0 AND answered = 0 AND deadline_at <= ?"

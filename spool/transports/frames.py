@@ -118,14 +118,25 @@ class Answers(msgspec.Struct, tag_field="f", tag="answers"):
     items: Annotated[list[Answer], _Few]
 
 
+class AgentNow(msgspec.Struct, omit_defaults=True):
+    """How an agent of the sender's own host stands: what is unread for it, how old the oldest of that is
+    in seconds, how many sessions of it live, where that is known."""
+
+    name: str
+    unread: Count
+    oldest_s: float | None = None
+    sessions: Count | None = None
+
+
 class Ping(msgspec.Struct, tag_field="f", tag="ping", omit_defaults=True):
-    """Still here. With `echo`, a pong is wanted. Counts are of the sender's own host."""
+    """Still here. With `echo`, a pong is wanted. Counts and `agents` are of the sender's own host."""
 
     n: Count
     clock: float
     echo: bool = False
     unread: Count | None = None
     queued: Count | None = None
+    agents: Annotated[list[AgentNow], _Few] | None = None
 
 
 class Pong(msgspec.Struct, tag_field="f", tag="pong"):

@@ -25,6 +25,8 @@ PING_S: Final = 2.5
 DEAD_S: Final = 9.0
 HOLD_EVERY_S: Final = 3.0
 ASK_EVERY_S: Final = 60.0
+# Where something moved, the far side is told at most so often how the agents here stand now.
+TELL_EVERY_S: Final = 5.0
 LOOK_S: Final = 1.0
 FEW: Final = 256
 UNREAD_BYTES: Final = 8 * 1024 * 1024
@@ -54,7 +56,7 @@ class Link:
         self._ended = threading.Event()
         self._error: LinkError | None = None
         self._pings: dict[int, float] = {}
-        self._heard_at = self._sent_at = self._moved_at = gate.monotonic()
+        self._heard_at = self._sent_at = self._moved_at = self._told_at = gate.monotonic()
         self.up = threading.Event()
 
     def poke(self) -> None:
@@ -185,11 +187,11 @@ class Link:
             case frames.Answers(items=answers):
                 self._gate.take_answers(answers)
                 self.poke()
-            case frames.Ping(n=n, echo=echo, unread=unread, queued=queued):
+            case frames.Ping(n=n, echo=echo, unread=unread, queued=queued, agents=agents):
                 if echo:
                     self._send(frames.Pong(n, self._gate.now()))
-                if unread is not None:
-                    self._gate.told_counts(unread=unread, queued=queued)
+                if unread is not None or agents is not None:
+                    self._gate.told_counts(unread=unread, queued=queued, agents=agents)
             case frames.Pong(n=n, clock=clock):
                 self._measure(n, clock)
             case frames.Offer():
@@ -263,7 +265,7 @@ class Link:
         if (piece := self._files_out.next()) is not None:
             return piece
         if self._gate.monotonic() - self._sent_at >= PING_S:
-            self._ping(echo=False)
+            self._ping(echo=False, tells=False)
         return None
 
     def _looked(self, room: int) -> bytes:
@@ -295,13 +297,16 @@ class Link:
             # Waiting instead could be for ever: the far side may wait for us in the same way.
             raise LinkLost(f"{self._gate.peer_name}: it asks on and does not read the answers")
 
-    def _ping(self, *, echo: bool) -> None:
-        unread, queued = self._gate.counts() if echo else (None, None)
+    def _ping(self, *, echo: bool, tells: bool = True) -> None:
+        if tells:
+            # First: what moves meanwhile is told of again.
+            self._told_at = self._gate.monotonic()
+        unread, queued, agents = self._gate.counts() if tells else (None, None, None)
         with self._wake:
             n = self._window.next_number()
             if echo:
                 self._pings[n] = self._gate.now()
-        self._send(frames.Ping(n, self._gate.now(), echo, unread, queued))
+        self._send(frames.Ping(n, self._gate.now(), echo, unread, queued, agents))
         self._sent_at = self._gate.monotonic()
 
     def _measure(self, n: int, clock: float) -> None:
@@ -328,6 +333,8 @@ class Link:
                 asked = now
                 self._ask_where_it_stands()
                 self._ping(echo=True)
+            elif self._moved_at > self._told_at and now - self._told_at >= TELL_EVERY_S:
+                self._ping(echo=False)
 
     def _ask_where_it_stands(self, silent_s: float = SILENT_S) -> None:
         if keys := self._gate.questions(silent_s=silent_s):

@@ -299,7 +299,9 @@ def test_send_prints_the_id_alone(spool: Cli) -> None:
     """`id=$(spool send …)` works, whatever is warned about."""
     done = spool("send", "bob", "-s", "hi", "--agent", "alice")
     assert done.stdout.startswith("msg-") and done.stdout.count("\n") == 1
-    assert done.stderr == ""
+    assert done.stderr.splitlines() == [
+        "spool: warning: bob was never heard of; 1 unread here; no session here"
+    ]
 
 
 def test_send_says_what_its_sender_should_know(alone: Cli) -> None:
@@ -309,7 +311,7 @@ def test_send_says_what_its_sender_should_know(alone: Cli) -> None:
     assert "no consumer runs here" in done.stderr
     assert "never reached" in done.stderr
     (told,) = alone.json("send", "carol", "-s", "hi")
-    assert told.keys() == {"v", "id", "state", "to", "peer", "carrier", "warnings"}
+    assert told.keys() == {"v", "id", "state", "to", "peer", "carrier", "recipient", "warnings"}
     assert (told["state"], told["to"], told["peer"], told["carrier"]) == ("queued", "carol", "cloud", "none")
     assert len(told["warnings"]) == 2
 

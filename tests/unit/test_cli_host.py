@@ -341,13 +341,13 @@ def test_status_has_the_shape_that_scripts_rely_on(pair: tuple[Host, Host]) -> N
     laptop, _ = pair
     laptop.cli("send", "carol", "-s", "x", "--deadline", "2020-01-01T00:00:00Z")
     (told,) = laptop.json("status")
-    keys = "v host home version running pid since outbox inbox dead quarantine overdue"
+    keys = "v host home version running pid since outbox inbox dead quarantine held overdue"
     assert told.keys() == set(f"{keys} oldest_queued_s oldest_unread_s peers".split())
     assert (told["running"], told["pid"], told["overdue"]) == (False, None, 1)
     assert told["outbox"]["queued"] == 1 and told["oldest_queued_s"] >= 0
     (peer,) = told["peers"]
     assert peer.keys() == set(
-        ["name", "url", "state", "last_contact", "queued", "retry_at", "last_error", "far"]
+        ["name", "url", "state", "last_contact", "queued", "retry_at", "last_error", "far", "agents"]
     )
     assert peer["far"].keys() == {"unread", "queued", "version"}
     assert (peer["state"], peer["queued"]) == ("waiting", 1)

@@ -35,6 +35,8 @@ HOST: dict[str, Any] = {
     "lifetime_s": 60.0,
     "dedup_s": 60.0,
     "autostart": True,
+    "loop_turns": 4,
+    "loop_window_s": 60.0,
 }
 # What of a peer says how it is reached: it is reached anew. Of the rest, a link takes no notice.
 REACHED: dict[str, Any] = {

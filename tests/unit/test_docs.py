@@ -74,6 +74,7 @@ def test_every_frame_and_field_is_documented() -> None:
         frames.Item,
         frames.Result,
         frames.Answer,
+        frames.AgentNow,
         frames.Ping,
         frames.Pong,
         frames.Bye,

@@ -13,18 +13,18 @@ ROOT = Path(__file__).parents[2]
 
 # docs/internals.md draws this. A module may import from its own floor or a lower one.
 FLOORS = {
-    1: "message states config retry errors log strictjson secret_rules clock version foreign terms excerpt",
+    1: "message states config retry errors log log_foreign strictjson jsontext secret_rules clock version foreign terms excerpt plain lengths",
     2: "store.base store.rows transports.base",
     3: (
         "outbox inbox folder attachments freight"
         " router carrier claims gate sweep doorbell presence settings home config_edit authorized files_gate"
-        " kit far store transports"
+        " kit far living resting waiters sessions telling loops store transports"
     ),
     4: (
-        "api desk looking sending reading waiting mending history"
-        " delivery running starting service views history_views demo doctor __init__"
+        "api desk looking attending sending reading waiting mending history loop_views"
+        " delivery running waking waker starting service clients views whereabouts history_views fence digest demo doctor __init__"
     ),
-    5: "cli",
+    5: "cli hook mcp_server",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 

@@ -45,8 +45,8 @@ def full(
     create(home)
     real, limit = sqlite.connect, [90]
 
-    def limited(path: Path, *, synchronous: str) -> apsw.Connection:
-        connection = real(path, synchronous=synchronous)
+    def limited(path: Path, *, synchronous: str, vfs: str | None = None) -> apsw.Connection:
+        connection = real(path, synchronous=synchronous, vfs=vfs)
         connection.execute(f"PRAGMA max_page_count={limit[0]}")
         opened.append(connection)
         return connection

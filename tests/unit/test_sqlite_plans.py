@@ -44,11 +44,14 @@ def work(store: SqliteStore) -> None:
         tx.inbox.find("m1")
         tx.inbox.find("m1", agent="me")
         tx.inbox.answers("m1", "me")
+        tx.loops.came("me", "m1", re="m1")
+        tx.loops.thread_of("m1")
         tx.inbox.open("me")
         for asked in (Asked(parse("text*")), Asked(sender="me", since=0.5, until=9.0), Asked()):
             tx.history.search(asked, limit=5)
             tx.history.archived(asked, limit=5)
             tx.history.page("inbox", asked, after=0, limit=5)
+        tx.history.thread("m1", agent="me", limit=5)
         tx.sweepings.archive(before=2.0, stale_before=0.0, limit=9)
 
 

@@ -14,6 +14,7 @@ import pytest
 from spool import log
 from spool.cli import logline
 from spool.cli.tail import Tail
+from spool.store.base import Told
 from tests.hosts import Host
 from tests.terminal import LEFT_SCREEN, SHOWN_CURSOR, Terminal
 
@@ -195,6 +196,29 @@ def test_a_silent_log_is_said_to_be(host: Host) -> None:
     os.utime(path, (time.time() - 600, time.time() - 600))
     done = host.cli("log", "--json")
     assert "silent for 10 min, no consumer runs" in done.stderr and len(done.stdout.splitlines()) == 1
+
+
+def test_status_and_peer_list_show_the_agents_there(host: Host) -> None:
+    """As told, with its age; in `peer list --json`, `agents` stays who lives there."""
+    with host.api() as spool, spool.store.write(sync=True) as tx:
+        tx.presence.hear("cloud", ["carol"], "read", now=time.time() - 6 * 3600)
+        tx.presence.tell("cloud", [Told("carol", 7, 3 * 3600.0, 0, time.time() - 180)])
+    for words in (["status"], ["peer", "list"]):
+        text = host.cli(*words).stdout
+        assert "cloud" in text and ", as told 3 min ago" in text
+        assert "carol  heard 6 h ago  7 unread, oldest 3 h; no session" in text
+        assert max(map(len, text.replace(str(host.home), "HOME").splitlines())) <= 80
+    (view,) = host.json("peer", "list")
+    assert view["agents"] == ["carol"]
+    assert (view["presence"][0]["unread"], view["presence"][0]["heard_what"]) == (7, "read")
+    assert "carol was last heard of 6 h ago; 7 unread there" in host.cli("send", "carol", "-s", "x").stderr
+
+
+def test_agent_list_shows_who_is_there(host: Host) -> None:
+    """From this host's own rows."""
+    assert host.cli("agent", "list").stdout.startswith("alice  heard ")
+    (view,) = host.json("agent", "list")
+    assert (view["agent"], view["unread"], view["sessions"], view["heard_what"]) == ("alice", 0, 0, "message")
 
 
 def test_status_shows_what_the_far_side_said(host: Host) -> None:

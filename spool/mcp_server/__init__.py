@@ -1,0 +1,1 @@
+"""`spool mcp`: the door for agents whose client speaks the Model Context Protocol."""
