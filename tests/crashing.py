@@ -16,7 +16,7 @@ from typing import Any, Final
 import apsw
 from huey.bin import huey_consumer
 
-from spool import doorbell, inbox, outbox
+from spool import doorbell, inbox, outbox, waking
 from spool.api import Spool
 from spool.cli import main as spool_cli
 from spool.gate import Gate
@@ -97,6 +97,8 @@ POINTS: Final[dict[str, Callable[[], None]]] = {
     "the reader breaks": lambda: _breaks(outbox, "settle"),
     "hook looked, not told": lambda: _before(hook_run, "_write"),
     "hook told, not noted": lambda: _before(hook_events, "note"),
+    "wake told, not claimed": lambda: _before(waking, "claim"),
+    "wake claimed, not told": lambda: _after(waking, "claim", bool),
     "nowhere": lambda: None,
 }
 

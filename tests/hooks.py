@@ -72,17 +72,19 @@ def said(event: str, output: bytes) -> str:
     return text
 
 
-def hook(home: Path, event: str, *, agent: str | None = None, **more: Any) -> str:
+def hook(home: Path, event: str, *, agent: str | None = None, wake: str | None = None, **more: Any) -> str:
     """Run a hook in this process; the text it printed."""
-    return said(event, raw_hook(home, event, given(event, **more), agent=agent))
+    return said(event, raw_hook(home, event, given(event, **more), agent=agent, wake=wake))
 
 
-def raw_hook(home: Path, event: str, text: bytes, *, agent: str | None = None) -> bytes:
+def raw_hook(
+    home: Path, event: str, text: bytes, *, agent: str | None = None, wake: str | None = None
+) -> bytes:
     """Run a hook in this process; what it printed."""
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as sink:
         source.write(text)
         source.seek(0)
-        run.run(Asked(event, str(home), agent), stdin=source.fileno(), stdout=sink.fileno())
+        run.run(Asked(event, str(home), agent, wake), stdin=source.fileno(), stdout=sink.fileno())
         return os.pread(sink.fileno(), 1 << 20, 0)
 
 

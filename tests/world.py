@@ -149,6 +149,11 @@ class World:
         self.gate = Gate(self.spool.store, settings, "cloud", clock=clock, token="test-1", version="0")
         self.gate._generation = self.generation
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a process has it open."""
+        return self._spool is not None
+
     def close(self) -> None:
         """Close it, as often as one likes."""
         if self._queue is not None:
@@ -258,11 +263,13 @@ def state_of(connection: apsw.Connection) -> str:
 
 
 def damage(connection: apsw.Connection) -> list[str]:
-    """What SQLite finds wrong, and rows that contradict each other."""
-    found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
-    if connection.execute("PRAGMA user_version").get == sqlite.SCHEMA:
-        found += [name for name, sql in _HALVES.items() if connection.execute(sql).fetchone() is not None]
-    return found
+    """What SQLite finds wrong with the file."""
+    return [str(row[0]) for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+
+
+def halves(connection: apsw.Connection) -> list[str]:
+    """Rows that contradict each other, in a database of the newest schema."""
+    return [name for name, sql in _HALVES.items() if connection.execute(sql).fetchone() is not None]
 
 
 # Each finds what only half a transaction could have left.

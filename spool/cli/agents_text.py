@@ -19,7 +19,7 @@ def under(standings: Sequence[dict[str, Any]], *, now: float, indent: str, title
     told = next((view["told_at"] for view in known if view["told_at"]), None)
     age = "" if told is None else f", as told {_ago(told, now)} ago"
     rows = [(view["name"], heard(view, now), _counts(view)) for view in known]
-    return [f"{indent}{title}{age}", *screen.listing(rows, indent=f"{indent}  ")]
+    return [f"{indent}{title}{age}", *screen.report(rows, indent=f"{indent}  ")]
 
 
 def heard(view: dict[str, Any], now: float) -> str:

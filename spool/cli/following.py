@@ -6,8 +6,7 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from spool import views
 from spool.api import Spool
@@ -19,9 +18,25 @@ from spool.store.base import Incoming
 LONGEST: Final = 300
 
 
-def follow(
-    call: Call, spool: Spool, wanted: Callable[[Incoming], bool], *, unread: list[Incoming], beyond: int
-) -> None:
+class Wanted(NamedTuple):
+    """Which mail is printed; None is any."""
+
+    sender: str | None
+    re: str | None
+    thread: str | None
+    priority: str | None
+
+    def has(self, row: Incoming) -> bool:
+        """Whether it is of this mail."""
+        return (
+            self.sender in (None, row.sender)
+            and self.re in (None, row.re)
+            and self.thread in (None, row.thread)
+            and (self.priority is None or row.priority <= int(self.priority[1]))
+        )
+
+
+def follow(call: Call, spool: Spool, wanted: Wanted, *, unread: list[Incoming], beyond: int) -> None:
     """Print what is unread now, then what comes; until Ctrl-C, or until the reader or our parent is gone.
 
     Args:
@@ -36,7 +51,7 @@ def follow(
         for row in unread:
             _write(_line(call, row))
         for row in spool.follow(beyond=beyond, goes_on=lambda: os.getppid() == parent and _has_reader()):
-            if row.seq not in seen and wanted(row):
+            if row.seq not in seen and wanted.has(row):
                 _write(_line(call, row))
     except KeyboardInterrupt:
         # That is how a person ends it.

@@ -7,7 +7,7 @@ import time
 import click
 
 from spool import views
-from spool.cli import screen
+from spool.cli import following, screen
 from spool.cli.common import Call, common
 from spool.cli.kinds import priority as priority_kind
 from spool.cli.kinds import since as since_time
@@ -52,7 +52,10 @@ def inbox(
       spool inbox --from builder --since 2h --json
       spool inbox --follow
     """
-    _refuse(follow=follow, new_only=new_only, full=full, since=since)
+    if follow and (full or since is not None):
+        raise click.UsageError("--follow: without --full and --since")
+    if new_only and not follow:
+        raise click.UsageError("--new-only: only with --follow")
     spool = call.spool()
     newest = spool.newest() if follow else 0
     rows = spool.inbox(
@@ -67,19 +70,12 @@ def inbox(
     now = time.time()
     shown = rows[:limit]
     if follow:
-        if len(rows) > limit and not new_only:
+        wanted = following.Wanted(sender=sender, re=re, thread=thread, priority=priority)
+        if new_only:
+            shown = []
+        elif len(rows) > limit:
             call.warn(f"there is more than these {limit}: --limit shows more")
-        least = int(priority[1]) if priority is not None else 3
-
-        def wanted(row: Incoming) -> bool:
-            return (
-                row.priority <= least
-                and sender in (None, row.sender)
-                and re in (None, row.re)
-                and thread in (None, row.thread)
-            )
-
-        following.follow(call, spool, wanted, unread=[] if new_only else shown, beyond=newest)
+        following.follow(call, spool, wanted, unread=shown, beyond=newest)
         return
     if call.json:
         for row in shown:

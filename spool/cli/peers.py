@@ -68,9 +68,7 @@ def _shaped(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     heads = screen.listing([row[:4] for row in rows], state=1)
     for head, (*_, who, error) in zip(heads, rows, strict=True):
         yield head
-        yield screen.folded(f"agents  {who}", indent="  ")
-        if error:
-            yield screen.folded(f"error   {error}", indent="  ")
+        yield from screen.report([("agents", who), *([("error", error)] if error else [])], indent="  ")
 
 
 @peer.command("add")

@@ -5,6 +5,7 @@ Elsewhere (a pipe, a file) nothing is cut, wrapped or coloured: scripts and agen
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -16,9 +17,11 @@ from spool.cli.text import field, plain, table
 
 # A last column is cut to this before the others give way; and no other is cut to less than the second.
 LAST: Final = 24
-LEAST: Final = 12
+LEAST: Final = 16
 # Ids begin alike: their endings tell them apart, and any command takes them.
 ENDING: Final = 8
+# A command in backticks is copied as a whole, so it stands on one line.
+_WORD: Final = re.compile(r"[^\s`]*`[^`\n]*`\S*|\S+")
 _COLOURS: Final = {
     "linked": "green",
     "ok": "green",
@@ -72,8 +75,13 @@ def report(rows: Sequence[Sequence[str]], *, indent: str = "", state: int | None
     texts = []
     for *before, last in cells:
         first, *more = wrapped(last, max(room - hang, LAST))
+        start = hang
+        if any(extent(line) > room - hang for line in (first, *more)):
+            # A word as long as this, such as a key's fingerprint, has more room below.
+            start = len(indent) + 4
+            first, more = "", wrapped(last, room - start)
         line = indent + _joined([*before, first], widths, state)
-        texts.append("\n".join([line, *(" " * hang + each for each in more)]))
+        texts.append("\n".join([line, *(" " * start + each for each in more)]))
     return texts
 
 
@@ -153,7 +161,10 @@ def wrapped(text: str, room: int) -> list[str]:
 
 
 def _words(text: str, room: int) -> Iterator[str]:
-    for word in text.split():
+    for word in _WORD.findall(text):
+        if " " in word and extent(word) > room:
+            yield from word.split()
+            continue
         rest = word
         # A command, a path or an id is to be copied: the terminal may break it, not we.
         while not rest.isascii() and extent(rest) > room:

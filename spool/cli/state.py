@@ -115,17 +115,24 @@ def _oldest(age_s: float | None, what: str) -> str:
 
 def _peers(peers: list[dict[str, Any]], now: float) -> list[str]:
     """Each peer on a line, and under it its agents that something is known of."""
-    rows = screen.report([_peer(peer, now) for peer in peers], indent="  ", state=1)
+    wide = screen.width() is not None
+    heads = screen.listing([_peer(peer, now, error=not wide) for peer in peers], indent="  ", state=1)
     lines: list[str] = []
-    for row, peer in zip(rows, peers, strict=True):
-        lines += [row, *agents_text.under(peer["agents"], now=now, indent="    ", title="agents there")]
+    for head, peer in zip(heads, peers, strict=True):
+        lines.append(head)
+        if wide and peer["last_error"] and peer["state"] != "stopped":
+            # Why one is stopped stands under what there is to do.
+            lines += screen.report([("error", peer["last_error"])], indent="    ")
+        lines += agents_text.under(peer["agents"], now=now, indent="    ", title="agents there")
     return lines
 
 
-def _peer(peer: dict[str, Any], now: float) -> tuple[str, ...]:
-    notes = [f"{peer['queued']} queued" if peer["queued"] else "", _there(peer), peer["last_error"] or ""]
+def _peer(peer: dict[str, Any], now: float, *, error: bool) -> tuple[str, ...]:
+    notes = [f"{peer['queued']} queued" if peer["queued"] else "", _there(peer)]
     if peer["retry_at"] is not None and (due := parse_time("retry_at", peer["retry_at"])) > now:
         notes.insert(1, f"next try in {ago(due - now)}")
+    if error:
+        notes.append(peer["last_error"] or "")
     contact = (
         "never reached" if peer["last_contact"] is None else f"reached {_ago(peer['last_contact'], now)} ago"
     )

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 SOCKET: Final = "CLAUDE_CODE_MESSAGING_SOCKET"
-TOKEN: Final = "CLAUDE_CODE_MESSAGING_TOKEN"
+TOKEN: Final = "CLAUDE_CODE_MESSAGING_TOKEN"  # noqa: S105  the name of a variable
 # Of each: to connect, and to take what is said.
 LIMIT_S: Final = 2.0
 # It need not answer, and mostly does not; what it says at once is evidence.

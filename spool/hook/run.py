@@ -23,7 +23,7 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 # How long it may take in all. The end of a session grants 1.5 s to all hooks together.
 DEADLINE_S: Final = 2.0
 END_DEADLINE_S: Final = 1.2
-TURNS: Final = ("user-prompt-submit", "post-tool-use", "stop")
+TURNS: Final = ("user-prompt-submit", "post-tool-use", "stop", "session-end")
 _CHUNK: Final = 1024 * 1024
 _SHOWN: Final = 200
 

@@ -42,6 +42,8 @@ def settled(event: str, found: Input, path: str, *, now: float) -> bool:
                 glance.note(now=now, busy=True, prompted=is_typed(found, seen.wake_text))
             case "stop":
                 glance.note(now=now, busy=False, prompted=False)
+            case "session-end":
+                glance.leave(now=now)
             case _ if abs(now - seen.seen_at) >= SEEN_EVERY_S:
                 glance.note(now=now, busy=seen.busy, prompted=False)
     return True
@@ -53,4 +55,6 @@ def _has_word(event: str, found: Input, seen: Seen, now: float) -> bool:
             return seen.pressing is not None and not found.stop_hook_active
         case "post-tool-use":
             return seen.news is not None and is_time(seen.told_at, seen.news, now=now)
+        case "session-end":
+            return False
     return seen.news is not None

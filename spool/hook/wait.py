@@ -46,11 +46,11 @@ def run(home: str, session: str, *, stderr: int, timeout_s: float) -> int:
             if os.getppid() != parent or not waiter.is_newest():
                 return 0
             rest = _look(home, session)
-            if rest is None and time.monotonic() - began > UNBOUND_S or rest is not None and _is_gone(rest):
+            if _is_gone(rest, after_s=time.monotonic() - began):
                 return 0
-            if rest is not None and rest.news and resting.may_be_woken(rest, now=time.time()):
-                if (code := _wake(home, session, stderr)) is not None:
-                    return code
+            due = rest is not None and rest.news and resting.may_be_woken(rest, now=time.time())
+            if due and (code := _wake(home, session, stderr)) is not None:
+                return code
             _pause(bell, rest, left)
     return 0
 
@@ -69,7 +69,9 @@ def _look(home: str, session: str) -> Rest | None:
         return _BUSY
 
 
-def _is_gone(rest: Rest) -> bool:
+def _is_gone(rest: Rest | None, *, after_s: float) -> bool:
+    if rest is None:
+        return after_s > UNBOUND_S
     return rest.pid is not None and rest.born is not None and not living.runs(rest.pid, rest.born)
 
 

@@ -121,6 +121,13 @@ class Glance:
             (now, busy, prompted, self._session),
         )
 
+    def leave(self, *, now: float) -> None:
+        """It has ended."""
+        self._db.execute(
+            "UPDATE sessions SET seen_at = ?1, ended_at = ?1, busy = 0, wake = NULL WHERE id = ?2",
+            (now, self._session),
+        )
+
     def _most_urgent(self, news: str, agent: str, least: int) -> int | None:
         found = self._db.execute(
             f"SELECT priority {news} ORDER BY priority LIMIT 1", (agent, self._session, least)

@@ -29,7 +29,7 @@ class Outsider:
     def gate(self) -> WatchedGate:
         """The gate of its link, made anew where the host's program has died."""
         program = self._host.program("one")
-        if self._gate is None or self._gate.token != program.token:
+        if self._gate is None or self._gate._token != program.token:
             gate = WatchedGate(program, OUTER, self._truth)
             gate.arrived(Hello(host=OUTER), dialled=False)
             self._gate = gate

@@ -169,7 +169,7 @@ def test_a_hook_behind_a_shell_binds_the_client(home: Path, spool: Spool) -> Non
     assert found.pid == os.getpid()
 
 
-@pytest.mark.parametrize("event", ["post-tool-use", "user-prompt-submit", "stop"])
+@pytest.mark.parametrize("event", ["post-tool-use", "user-prompt-submit", "stop", "session-end"])
 def test_nothing_heavy_is_imported_where_nothing_is_new(home: Path, spool: Spool, event: str) -> None:
     """It runs at every turn and every step of every session."""
     spool.announce(SESSION, spool.news(SESSION), "continued")
