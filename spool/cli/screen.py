@@ -15,9 +15,11 @@ import click
 
 from spool.cli.text import field, plain, table
 
-# A last column is cut to this before the others give way; and no other is cut to less than the second.
+# What the last column is to have before the others give way, and to what the widest of those is cut
+# for it; then the same where that is not enough.
 LAST: Final = 24
 LEAST: Final = 16
+NARROW: Final = ((LEAST, LAST), (6, 8))
 # Ids begin alike: their endings tell them apart, and any command takes them.
 ENDING: Final = 8
 # A command in backticks is copied as a whole, so it stands on one line.
@@ -191,9 +193,10 @@ def _fitted(widths: Sequence[int], room: int) -> list[int]:
     """Widths that fit into a line: the last gives way, then the widest of those behind the first."""
     *before, last = widths
     gaps = 2 * len(before)
-    free = room - gaps - min(last, LAST)
-    while sum(before) > free and (widest := max(before[1:], default=0)) > LEAST:
-        before[before.index(widest, 1)] -= 1
+    for least, kept in NARROW:
+        free = room - gaps - min(last, kept)
+        while sum(before) > free and (widest := max(before[1:], default=0)) > least:
+            before[before.index(widest, 1)] -= 1
     return [*before, max(1, room - gaps - sum(before))]
 
 
