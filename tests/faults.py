@@ -71,6 +71,8 @@ class Ordeal:
         self._world = world
         self._place = place
         self.count = Count()
+        self._copied = ""
+        self._copy: dict[str, bytes] = {}
 
     def suffer(self, step: Step, way: Way, wanted: Callable[[int], bool] = lambda nth: True) -> None:
         """Try a step with the first call failing, the second, and so on, until it does not come so far.
@@ -149,13 +151,15 @@ class Ordeal:
     def _undone(self) -> Iterator[None]:
         """What happens within did not happen; connections stay open where nothing was written."""
         world = self._world
-        before, files, memory = world.state(), world.files(), self._memory()
+        before, memory = world.state(), self._memory()
+        if before != self._copied:
+            self._copied, self._copy = before, world.copy()
         yield
         (world.named, world.promises, world.now.at, world.generation, commits) = memory
         del world.commits[commits:]
         world.gate._generation = world.generation
         if world.state() != before or not world.is_open:
-            world.put_back(files)
+            world.put_back(self._copy)
             world.open()
             self._warm()
 

@@ -18,6 +18,8 @@ from typing import Any, Final, NamedTuple
 import apsw
 
 FULL: Final = apsw.SQLITE_FULL
+# With the first sync of one that it has made, SQLite's own VFS syncs the folder, too.
+_BESIDE: Final = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL
 # What may fail, each with what SQLite's own VFS says then.
 KINDS: Final[dict[str, int]] = {
     "open": apsw.SQLITE_CANTOPEN,
@@ -133,10 +135,11 @@ class Synced(NamedTuple):
 
 
 class Named(NamedTuple):
-    """A file was made under a name, or, without an inode, the name was taken away."""
+    """A file was made under a name, or, without an inode, the name was taken away; `synced`: on the disk."""
 
     name: str
     inode: int | None
+    synced: bool = False
 
 
 Change = Written | Cut | Synced | Named
@@ -144,9 +147,7 @@ Change = Written | Cut | Synced | Named
 
 class _File(NamedTuple):
     inode: int
-    # SQLite's own VFS syncs the folder with the first sync of a log or journal that it has made.
-    made: bool
-    methods: Any
+    methods: dict[str, Any]
 
 
 class FaultyVfs:
@@ -155,7 +156,7 @@ class FaultyVfs:
     Attributes:
         name: for `SqliteStore`, `connect` and `create`.
         fault: what is to fail; None for nothing.
-        changes: what happened to databases and logs (not to temporary files), in order; None records nothing.
+        changes: what happened to databases, logs and journals (not to temporary files), in order; None records nothing.
     """
 
     _numbers = itertools.count(1)
@@ -219,7 +220,7 @@ class FaultyVfs:
             # SQLite closes what has methods, also where it was not opened.
             c.c_void_p.from_address(file).value = None
             return failed
-        kept = flags & (apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_WAL)
+        kept = flags & (apsw.SQLITE_OPEN_MAIN_DB | _BESIDE)
         path = os.fsdecode(c.string_at(name)) if name and kept else ""
         made = bool(path) and not os.path.exists(path)
         code = int(real(self._under, name, file, flags, out))
@@ -229,10 +230,10 @@ class FaultyVfs:
                 self._note(Named(path, self.inode(path)))
             inode = self.inode(path) if path else 0
             pointer = c.c_void_p.from_address(file)
-            if made and flags & apsw.SQLITE_OPEN_WAL:
+            if made and flags & _BESIDE:
                 self._unsynced.add(inode)
             mine, _, below = self._methods(pointer.value or 0)
-            self._files[file] = _File(inode, made, below)
+            self._files[file] = _File(inode, below)
             pointer.value = c.addressof(mine)
         return code
 
@@ -243,7 +244,7 @@ class FaultyVfs:
         path = os.fsdecode(c.string_at(name))
         if code == apsw.SQLITE_OK and path in self._inodes:
             del self._inodes[path]
-            self._note(Named(path, None))
+            self._note(Named(path, None, bool(synced)))
         return code
 
     # -- files --------------------------------------------------------------------------------

@@ -58,8 +58,10 @@ class Disk:
                 self.content[inode] = _with(self.content.get(inode, b""), self.pending.pop(inode, []))
                 if folder:
                     self.synced_names = dict(self.names)
-            case Named(name=name, inode=None):
+            case Named(name=name, inode=None, synced=synced):
                 self.names.pop(name, None)
+                if synced:
+                    self.synced_names = dict(self.names)
             case Named(name=name, inode=int(inode)):
                 self.names[name] = inode
                 self.content[inode] = b""

@@ -177,7 +177,7 @@ def _letters(spool: Spool, now: float) -> None:
         peer = "desktop" if "desk" in sender else "cloud"
         at = now - 60 * ago
         more = {} if wanted is None else {"deadline": _rfc3339(now + 60 * wanted)}
-        id = f"msg-019a7b3c-{n:04x}-7d21-8c55-0e5f{n * 7919:08x}"
+        id = f"msg-019a7b3c-{n:04x}-7d21-8c55-0e5f{(n + 1) * 2_654_435_761 % 2**32:08x}"
         fields = {"from": sender, "to": AGENT, "id": id, "subject": subject, "priority": priority, **more}
         arrive(spool, peer, now=at, **fields)
 
@@ -231,6 +231,6 @@ def _log(spool: Spool) -> None:
         log.info(
             "message.stored",
             id=letter.id,
-            **{"from": letter.sender, "to": letter.recipient, "priority": letter.priority},
+            **{"from": letter.sender, "to": letter.recipient, "priority": f"P{letter.priority}"},
             peer=letter.peer,
         )

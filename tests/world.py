@@ -223,8 +223,13 @@ class World:
 
     def files(self) -> dict[str, bytes]:
         """The database and its log as they lie there; not what SQLite keeps in shared memory."""
-        names = (sqlite.FILE, f"{sqlite.FILE}-wal")
-        return {name: (self.home / name).read_bytes() for name in names if (self.home / name).exists()}
+        found = [*self.home.glob(sqlite.FILE), *self.home.glob(f"{sqlite.FILE}-[wj]*")]
+        return {path.name: path.read_bytes() for path in found}
+
+    def copy(self) -> dict[str, bytes]:
+        """The database as SQLite itself copies it: without what failed commits have left in its log."""
+        with look(self.home / sqlite.FILE) as connection:
+            return {sqlite.FILE: connection.serialize("main")}
 
     def put_back(self, files: dict[str, bytes]) -> None:
         """Let other files stand there; it is closed then."""

@@ -213,7 +213,11 @@ def _left(job: Installation, changes: list[Change]) -> list[str]:
 
 
 def _notes(here: Config, setup: Setup, scope: Scope) -> list[str]:
+    from spool.cli import mcp
+
     notes = ["sessions that run already take it up when they are started again"]
+    if not mcp.is_there():
+        notes.append(f"its MCP server needs a library that is not here yet: `{mcp.getting()}`")
     several = len(here.host.agents) > 1 or any("*" in name for name in here.host.agents)
     if several and not setup.agent:
         notes.append(

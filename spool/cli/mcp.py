@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
+from typing import Final
 
 import click
 
@@ -12,6 +14,7 @@ from spool.errors import BadInput, SpoolError
 from spool.version import VERSION
 
 _SDK = ("mcp", "mcp_types", "anyio", "pydantic")
+_WANTED: Final = "mcp>=2.3,<3"
 
 
 @click.command()
@@ -32,13 +35,22 @@ def mcp(call: Call) -> None:
     except ModuleNotFoundError as exc:
         if (exc.name or "").partition(".")[0] not in _SDK:
             raise
-        raise BadInput(
-            "the MCP server needs a library that is not installed", hint="pip install 'agent-spool[mcp]'"
-        ) from exc
+        raise BadInput("the MCP server needs a library that is not installed", hint=f"`{getting()}`") from exc
     if sys.stdin.isatty():
         call.warn("this talks to an MCP client on stdin and stdout; `spool mcp --help` shows how to add it")
     _log_to(call)
     stdio.serve(call.home, agent=call.agent)
+
+
+def is_there() -> bool:
+    """Whether the library is installed."""
+    return find_spec(_SDK[0]) is not None
+
+
+def getting() -> str:
+    """The command that installs it where this spool runs; what `spool peer install` made has no pip."""
+    pip = f"{sys.executable} -m pip" if find_spec("pip") else f"python3 -m pip --python {sys.executable}"
+    return f"{pip} install '{_WANTED}'"
 
 
 def _log_to(call: Call) -> None:

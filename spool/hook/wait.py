@@ -38,7 +38,7 @@ def run(home: str, session: str, *, stderr: int, timeout_s: float) -> int:
         session: its id; it may not be bound yet.
     """
     folder, parent = Path(home) / "run", os.getppid()
-    began = time.monotonic()
+    began, bound = time.monotonic(), False
     with doorbell.Bell(folder) as bell, Waiter(folder, session) as waiter:
         # An older one leaves at once.
         doorbell.ring_waiting(folder)
@@ -46,7 +46,8 @@ def run(home: str, session: str, *, stderr: int, timeout_s: float) -> int:
             if os.getppid() != parent or not waiter.is_newest():
                 return 0
             rest = _look(home, session)
-            if _is_gone(rest, after_s=time.monotonic() - began):
+            bound = bound or rest is not None
+            if _is_gone(rest) if bound else time.monotonic() - began > UNBOUND_S:
                 return 0
             due = rest is not None and rest.news and resting.may_be_woken(rest, now=time.time())
             if due and (code := _wake(home, session, stderr)) is not None:
@@ -69,9 +70,9 @@ def _look(home: str, session: str) -> Rest | None:
         return _BUSY
 
 
-def _is_gone(rest: Rest | None, *, after_s: float) -> bool:
+def _is_gone(rest: Rest | None) -> bool:
     if rest is None:
-        return after_s > UNBOUND_S
+        return True
     return rest.pid is not None and rest.born is not None and not living.runs(rest.pid, rest.born)
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from spool.states import MOVES, ORDER, State
 from tests.machine.counts import count
-from tests.machine.shapes import OUTER
+from tests.machine.shapes import NOWHERE, OUTER
 from tests.machine.truth import In, Key, Look, Out, Truth
 
 HELD_ORDER: Final = {"unread": 0, "read": 1, "done": 2, "dead": 3}
@@ -112,9 +112,9 @@ def _proven(truth: Truth, after: dict[str, Look], host: str, row: Out) -> None:
     if letter.home == OUTER:
         assert truth.first[OUTER, row.key] == 1, f"I4: {host} says {row.state} of {row.key}, not there"
         return
-    there = after[letter.home].inn.get(row.key)
-    assert there is not None, f"I4: {host} says {row.state} of {row.key}, which {letter.home} does not have"
-    assert there.body == row.body, f"I4: {host} says {row.state} of {row.key}, of which {letter.home} has another"
+    there = None if letter.home == NOWHERE else after[letter.home].inn.get(row.key)
+    assert there is not None, f"I4: {host} says {row.state} of {row.key}, which its agent does not have"
+    assert there.body == row.body, f"I3: {host} says {row.state} of another {row.key}"
     furthest = ORDER[MEANS[truth.furthest[row.key]]]
     assert ORDER[row.state] <= furthest, f"I4: {host} says {row.state} of {row.key}, and it never was"
 
@@ -155,7 +155,7 @@ def _there(truth: Truth, after: dict[str, Look], key: Key, row: Out) -> tuple[St
     if letter.home == OUTER:
         state = State.RECEIVED if truth.first[OUTER, key] else State.DEAD
         return state, state
-    if (found := after[letter.home].inn.get(key)) is None:
+    if letter.home == NOWHERE or (found := after[letter.home].inn.get(key)) is None:
         return State.DEAD, State.DEAD
     if row.state is State.DONE and found.state == "done":
         assert row.outcome == found.outcome, f"I4: {key} is {found.outcome}, its sender says {row.outcome}"

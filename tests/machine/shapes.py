@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 OUTER: Final = "outer"
+# Where an agent lives whom nobody knows.
+NOWHERE: Final = ""
 _OUTER: Final = '\n[peers.outer]\nagents = ["x*"]\n'
 
 

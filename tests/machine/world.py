@@ -17,7 +17,7 @@ from tests.machine.hosts import Host, Program, Role, Time, new_folder
 from tests.machine.looks import look
 from tests.machine.outsider import Outsider
 from tests.machine.readers import Readers
-from tests.machine.shapes import Shape
+from tests.machine.shapes import NOWHERE, Shape
 from tests.machine.truth import Key, Look, Truth
 from spool.transports import frames
 
@@ -240,7 +240,7 @@ class World:
         key, before = Key(sender, id), self.truth.letters.get(Key(sender, id))
         program = host.program("desk")
         expires = None if life_s is None else _rfc3339(host.now() + life_s)
-        home = self.shape.homes.get(to, "")
+        home = self.shape.homes.get(to, NOWHERE)
         if before is None or before.home == home:
             letter = self.truth.tried(key, host.name, home, body)
         else:
@@ -258,7 +258,7 @@ class World:
             except StoreFull:
                 count("sends refused for want of room")
             except SpoolError as exc:
-                assert home == "", f"{key}: {exc}"
+                assert home == NOWHERE, f"{key}: {exc}"
                 count("addresses refused")
             else:
                 assert known is None or known.body == body, f"I3: {key} was sent with two contents"

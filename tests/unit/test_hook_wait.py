@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from spool import doorbell
+from spool import doorbell, log
 from spool.api import Spool
+from spool.hook import wait
 from spool.hook.words import WAIT_S, Asked, parse
+from spool.store.glance import Rest
 from tests import crashing
 from tests.desk import arrive, make_home
 from tests.hooks import COMMAND, SESSION, given, hook
@@ -50,6 +53,65 @@ def started() -> Iterator[list[Process]]:
     for process in every:
         process.kill()
         process.communicate()
+
+
+class Within:
+    """A waiter within this process, which looks often."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._looked = 0
+        self._source, self._sink = os.pipe()
+        os.set_blocking(self._source, False)
+        self._thread = ThreadPoolExecutor(1)
+        real = wait._look
+
+        def look(home: str, session: str) -> Rest | None:
+            self._looked += 1
+            return real(home, session)
+
+        monkeypatch.setattr(wait, "_look", look)
+        monkeypatch.setattr(wait, "EVERY_S", 0.05)
+        monkeypatch.setattr(log, "configure", lambda *_, **__: None)
+
+    def begin(self, home: Path) -> None:
+        """Let it wait."""
+        self._running = self._thread.submit(
+            wait.run, str(home), SESSION, stderr=self._sink, timeout_s=GENEROUS_S
+        )
+
+    def looks(self, count: int) -> bool:
+        """Whether it looks that often from now on."""
+        before = self._looked
+        return soon(lambda: self._looked >= before + count, GENEROUS_S)
+
+    def ended(self) -> bool:
+        """Whether it waits no more."""
+        return self._running.done()
+
+    def code(self) -> int:
+        """Its exit code, once it has ended."""
+        return self._running.result(GENEROUS_S)
+
+    def words(self) -> str:
+        """What it said since it was asked last."""
+        try:
+            return os.read(self._source, 65_536).decode()
+        except BlockingIOError:
+            return ""
+
+    def close(self) -> None:
+        """Wait for its end."""
+        self._thread.shutdown()
+        os.close(self._source)
+        os.close(self._sink)
+
+
+@pytest.fixture
+def within(monkeypatch: pytest.MonkeyPatch) -> Iterator[Within]:
+    """A waiter within this process."""
+    made = Within(monkeypatch)
+    yield made
+    made.close()
 
 
 def change(spool: Spool, **values: float | None) -> None:
@@ -126,17 +188,15 @@ def test_one_message_wakes_once(home: Path, spool: Spool, started: list[Process]
     assert end(start(home, started, "--timeout", "1")) == (0, "")
 
 
-def test_a_session_that_works_is_left_alone(home: Path, spool: Spool, started: list[Process]) -> None:
+def test_a_session_that_works_is_left_alone(home: Path, spool: Spool, within: Within) -> None:
     """Until it idles; nobody rings then, and it is seen all the same."""
-    spool.note_busy(SESSION, True)
-    process = start(home, started)
+    change(spool, busy=True, seen_at=time.time())
     arrive(spool, id="m-000001")
-    ring(home)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(1)
-    spool.note_busy(SESSION, False)
-    change(spool, seen_at=time.time() - LONG_AGO_S)
-    assert end(process)[0] == 2
+    within.begin(home)
+    assert within.looks(5)
+    assert not within.ended() and within.words() == ""
+    change(spool, busy=False, seen_at=time.time() - LONG_AGO_S)
+    assert within.code() == 2 and "000001" in within.words()
 
 
 def test_the_newer_of_two_waits(home: Path, spool: Spool, started: list[Process]) -> None:
@@ -150,18 +210,34 @@ def test_the_newer_of_two_waits(home: Path, spool: Spool, started: list[Process]
     assert len(logged(home, "session.woken")) == 1
 
 
-def test_it_ends_with_its_session(home: Path, spool: Spool, started: list[Process]) -> None:
+def test_it_ends_with_its_session(home: Path, spool: Spool, within: Within) -> None:
     """A word to a session that is gone would go to whatever came in its place."""
-    process = start(home, started)
-    # It has seen that there is a session.
+    within.begin(home)
+    assert within.looks(1)
     spool.leave(SESSION)
     arrive(spool, id="m-000001")
-    spool.attend("other")
-    process.send_signal(signal.SIGCONT)
-    ring(home)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.5)
-    assert not logged(home, "session.woken")
+    assert (within.code(), within.words()) == (0, "")
+
+
+def test_a_session_is_bound_while_it_begins(home: Path, spool: Spool, within: Within) -> None:
+    """The hook that does so was started at the same moment."""
+    spool.leave(SESSION)
+    within.begin(home)
+    assert within.looks(2)
+    spool.attend(SESSION, pid=os.getpid())
+    change(spool, seen_at=time.time() - LONG_AGO_S)
+    arrive(spool, id="m-000001")
+    assert within.code() == 2
+
+
+def test_a_session_that_nobody_binds_is_not_waited_for(
+    home: Path, spool: Spool, within: Within, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads nobody's mail."""
+    monkeypatch.setattr(wait, "UNBOUND_S", 0.2)
+    spool.leave(SESSION)
+    within.begin(home)
+    assert within.code() == 0
 
 
 def test_it_ends_with_the_process_of_its_session(home: Path, spool: Spool, started: list[Process]) -> None:

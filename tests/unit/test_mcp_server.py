@@ -305,7 +305,7 @@ def test_without_the_library_one_line_says_how_to_get_it(home: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.count("\n") == 1 and "pip install 'agent-spool[mcp]'" in done.stderr
+    assert done.stderr.count("\n") == 1 and "-m pip install 'mcp>=" in done.stderr
 
 
 def test_a_client_of_the_newer_protocol_is_served_too(agent: Agent) -> None:
