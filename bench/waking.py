@@ -1,4 +1,4 @@
-"""From `send` on one host to the wake-up of an idle session on another, over one link; and what waiting costs.
+"""From `send` on one host to the wake-up of an idle session on another, and what waiting costs.
 
 Run it with `python -m bench.waking`; it writes bench/waking.json.
 """
@@ -31,14 +31,18 @@ UNREAD: Final = 1000
 def main() -> int:
     """Run it; 0 when every session was woken."""
     figures: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="spool-bench-") as name, _pair(Path(name)) as (near, far):
-        with near.api() as sender, far.api() as reader:
-            figures |= _figures("socket", _by_socket(Path(name), sender, reader))
-            figures |= _figures("rewake", _by_rewake(far, sender, reader))
-            figures |= _idling(far, reader, "no unread mail")
-            sender.send_many([{"to": "fay", "subject": f"n{n}", "body": "x" * 800} for n in range(UNREAD)])
-            until(lambda: reader.unread() == UNREAD, within_s=60)
-            figures |= _idling(far, reader, f"{UNREAD} unread")
+    with (
+        tempfile.TemporaryDirectory(prefix="spool-bench-") as name,
+        _pair(Path(name)) as (near, far),
+        near.api() as sender,
+        far.api() as reader,
+    ):
+        figures |= _figures("socket", _by_socket(Path(name), sender, reader))
+        figures |= _figures("rewake", _by_rewake(far, sender, reader))
+        figures |= _idling(far, reader, "no unread mail")
+        sender.send_many([{"to": "fay", "subject": f"n{n}", "body": "x" * 800} for n in range(UNREAD)])
+        until(lambda: reader.unread() == UNREAD, within_s=60)
+        figures |= _idling(far, reader, f"{UNREAD} unread")
     for what, value in figures.items():
         print(f"{what:<64}{value:>10,.2f}")
     Path(__file__).with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")

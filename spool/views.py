@@ -179,8 +179,23 @@ def trace(spool: Spool, id: str) -> dict[str, Any]:
     assert row is not None
     with spool.store.read() as tx:
         told = tx.ledger.events(row.id, row.sender)
+        answers = tx.inbox.answers(row.id, row.sender) if sent is not None else []
     events = history(row, told, spool.config.host.name)
-    return {"id": row.id, "state": str(row.state), "events": events}
+    return {
+        "id": row.id,
+        "state": str(row.state),
+        "ending": _ending(row),
+        "answers": [answer.id for answer in answers],
+        "events": events,
+    }
+
+
+def _ending(row: Incoming | Outgoing) -> str | None:
+    """How it ended where its state does not say it: rejected and why, the reason of a dead one, a note."""
+    if isinstance(row, Outgoing) and row.state is State.DEAD:
+        return row.reason
+    rejected = "rejected" if row.outcome == "rejected" else None
+    return ": ".join(filter(None, [rejected, row.note])) or None
 
 
 def history(row: Incoming | Outgoing, told: list[Event], here: str) -> list[dict[str, Any]]:
@@ -258,7 +273,7 @@ _AFTER: Final = {"retried": State.QUEUED}
 def _told(event: Event) -> dict[str, Any]:
     stays = {"deferred", "inferred", "lost", "held", "released"}
     state = State(event.state) if event.what in stays else _AFTER.get(event.what, State.DEAD)
-    detail = f"{event.what}: {event.detail}" if event.detail else event.what
+    detail = f"{event.what}: {event.detail}" if event.detail not in (None, "", event.what) else event.what
     return _event(event.at, event.host, state, event.peer, event.attempt, detail)
 
 

@@ -87,10 +87,11 @@ def warning(desk: Desk, standing: Standing, peer: str, *, now: float) -> str | N
     if heard is None and standing.told_at is None and not _could_tell(desk, peer):
         return None
     waits = bool(standing.unread) and (standing.oldest_unread_s or 0.0) > UNREAD_S
-    silent = heard is None or now - heard > SILENT_S
+    # Somebody new has nothing to be heard of for yet, where its host says that it reads there.
+    silent = now - heard > SILENT_S if heard is not None else not _is_told(standing, now)
     if not waits and (not silent or _is_there(standing, now)):
         return None
-    last = "was never heard of" if heard is None else f"was last heard of {ago(now - heard)} ago"
+    last = "has not been heard of yet" if heard is None else f"was last heard of {ago(now - heard)} ago"
     said = "; ".join(filter(None, [f"{standing.name} {last}", counts(standing, "there" if peer else "here")]))
     return said + (f" (as told {ago(now - standing.told_at)} ago)" if peer and standing.told_at else "")
 
@@ -119,7 +120,11 @@ def _could_tell(desk: Desk, peer: str) -> bool:
 
 
 def _is_there(standing: Standing, now: float) -> bool:
-    return bool(standing.sessions) and standing.told_at is not None and now - standing.told_at < FRESH_S
+    return bool(standing.sessions) and _is_told(standing, now)
+
+
+def _is_told(standing: Standing, now: float) -> bool:
+    return standing.told_at is not None and now - standing.told_at < FRESH_S
 
 
 def _there(name: str, heard: Heard | None, told: Told | None) -> Standing:

@@ -109,7 +109,7 @@ def inbox(
 @click.option("--outcome", type=click.Choice(["done", "rejected"]), default="done", help="done or rejected.")
 @click.option("--note", metavar="TEXT", help="A word to the sender, such as why not.")
 def done(call: Call, ids: tuple[str, ...], outcome: str, note: str | None) -> None:
-    """Acknowledge messages: their senders see `done`, with the outcome.
+    """Acknowledge messages: their senders see `done` in `trace`, with outcome and note.
 
     All in one commit, or none. One that is done already stays as it was.
 

@@ -69,10 +69,10 @@ def _line(id: str, row: Outgoing, now: float, files: tuple[int, int] | None) -> 
 @common
 @click.argument("id")
 def trace(call: Call, id: str) -> None:
-    """Print one message's history, in the order in which one thing led to the next.
+    """Print one message's history: how far it got, how it ended, what answered it.
 
-    Each line has the time by the clock of the host named beside it; clocks of two
-    hosts may differ.
+    In the order in which one thing led to the next. Each line has the time by the
+    clock of the host named beside it; clocks of two hosts may differ.
 
     \b
     Examples:
@@ -83,7 +83,14 @@ def trace(call: Call, id: str) -> None:
     if call.json:
         call.tell(view)
     else:
-        call.draw([f"{view['id']} is {view['state']}", *(_by_day(view) if screen.width() else _whole(view))])
+        call.draw([screen.folded(_headline(view)), *(_by_day(view) if screen.width() else _whole(view))])
+
+
+def _headline(view: dict[str, Any]) -> str:
+    """How far it got, and how it ended: whoever reads one line must not take a rejected one for done."""
+    ending = f" ({view['ending']})" if view["ending"] else ""
+    answers = f"; answered by {', '.join(view['answers'])}" if view["answers"] else ""
+    return f"{view['id']} is {view['state']}{ending}{answers}"
 
 
 def _whole(view: dict[str, Any]) -> list[str]:

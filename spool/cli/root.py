@@ -109,7 +109,7 @@ Mail
   wait [ID]                     until an answer to ID, or unread mail, is here
   cancel ID                     take back what is still queued
 Where it stands
-  outbox, trace ID              what is on its way; one message's history
+  outbox, trace ID              what is on its way; how one went and ended
   search WORDS, archive         what was said, also long ago; what is past
   dead, quarantine              what did not work
   held, release ID              what agents answered in circles: for a person
@@ -131,6 +131,7 @@ Examples
   spool reply 93a788 -b "All 15 passed."
   spool trace 93a788
 
+ID: all of it, or its first or last six characters or more.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 timed out, 4 no such thing.
 `spool COMMAND --help` says more, with examples."""
 

@@ -98,7 +98,7 @@ _CONTENT: Final = (
     click.option(
         "--context-json", type=json_pair, multiple=True, metavar="K=JSON", help="The same, as JSON."
     ),
-    click.option("--field", type=pair, multiple=True, metavar="K=V", help="A field of your own."),
+    click.option("--field", type=pair, multiple=True, metavar="K=V", help="A field of your own, as text."),
     click.option(
         "--attach", multiple=True, metavar="FILE", help="A file that goes with it; its reader gets a path."
     ),

@@ -84,7 +84,8 @@ class End:
             self.alive = False
             self.link.end()
             self.link._give_back()
-            self.gate.left("ended")
+            with contextlib.suppress(StoreError):
+                self.gate.left("ended")
 
 
 class Cable:
@@ -98,6 +99,16 @@ class Cable:
     def alive(self) -> bool:
         """Whether anything can still come of it."""
         return any(end.alive for end in self.ends)
+
+    @property
+    def whole(self) -> bool:
+        """Whether both ends are there."""
+        return all(end.alive for end in self.ends)
+
+    @property
+    def hosts(self) -> tuple[str, str]:
+        """The names of the hosts, that of the near end first."""
+        return self.ends[0].program.host.name, self.ends[1].program.host.name
 
     def pump(self, side: Side) -> int:
         """Put on the way what an end has to say; how many frames."""
@@ -135,7 +146,5 @@ def guarded(end: End, act: Callable[[], T]) -> T | None:
         return act()
     except (LinkError, StoreError):
         count("links that failed")
-        with contextlib.suppress(StoreError):
-            # Where the store fails, the leases run out by themselves.
-            end.end()
+        end.end()
         return None

@@ -103,9 +103,10 @@ class World:
         host.cut_power(lost)
         self._check(cut=host.name)
 
-    def fill(self, host: Host, *, full: bool) -> None:
-        """No room is left on its disk, or there is again."""
-        host.disk.full = full
+    def fill(self, host: Host) -> None:
+        """No room is left on its disk, until time passes."""
+        count("full disks")
+        host.disk.full = True
 
     def turn_clock(self, host: Host, seconds: float) -> None:
         """Its clock leaps."""
@@ -119,6 +120,8 @@ class World:
         if self._wrong_since is not None and self.time.at + seconds - self._wrong_since > BELIEVED_S:
             self._set_clocks()
         self.time.at += seconds
+        for host in self.hosts.values():
+            host.disk.full = False
         if seconds > SILENT_S:
             for cable in self.cables:
                 if any(cable.ways):
@@ -154,6 +157,12 @@ class World:
             if not b.alive:
                 two.alive = False
         self._check()
+
+    def dial_all(self) -> None:
+        """Each pair without a link gets one."""
+        for n, pair in enumerate(self.shape.pairs):
+            if not any(cable.whole and cable.hosts == pair for cable in self.cables):
+                self.link(n, "one", "one")
 
     def _both(self, first: str, second: str) -> tuple[tuple[Host, str], tuple[Host, str]]:
         return (self.hosts[first], second), (self.hosts[second], first)
@@ -197,6 +206,13 @@ class World:
             way.insert(1 + at % (len(way) - 1), way.popleft())
             count("frames out of order")
 
+    def turn_aside(self, cable: Cable, side: int) -> None:
+        """One end sends, and all of it arrives; what the other one says to it is on its way."""
+        self._run(cable.ends[side].program, lambda: cable.pump(side))
+        self._run(cable.ends[1 - side].program, lambda: cable.deliver(side, len(cable.ways[side])))
+        self._run(cable.ends[1 - side].program, lambda: cable.pump(1 - side))
+        self._check()
+
     def keep(self, cable: Cable, side: int, silent_s: float) -> None:
         """An end does what it does from time to time: it finds out there that a newer one took over."""
         end = cable.ends[side]
@@ -222,14 +238,7 @@ class World:
         count("breaks")
         for end, way in zip(cable.ends, cable.ways, strict=True):
             way.clear()
-
-            def act(end: End = end) -> None:
-                try:
-                    end.end()
-                except StoreError:
-                    end.alive = False
-
-            self._run(end.program, act)
+            self._run(end.program, end.end)
         self.cables = [each for each in self.cables if each.alive]
 
     # -- agents -------------------------------------------------------------------------------

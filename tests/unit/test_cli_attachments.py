@@ -169,5 +169,4 @@ def test_a_terminal_sees_a_bar_and_a_pipe_does_not(spool: Cli, tmp_path: Path) -
     assert b"copying" in seen and b"MB" in seen
 
     piped = subprocess.run(command, capture_output=True, env=env, text=True, timeout=60)
-    (only,) = piped.stderr.splitlines()
-    assert piped.returncode == 0 and "bob was never heard of" in only
+    assert (piped.returncode, piped.stderr) == (0, "")

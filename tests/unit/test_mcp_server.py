@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from spool.mcp_server.reads import Reads
 from spool.mcp_server.seat import Seat
 from spool.mcp_server.server import INSTRUCTIONS, make
 from tests.desk import arrive, make_home
-from tests.hosts import ENV
+from tests.hosts import ENV, ROOT
 from tests.mcp_client import PID, Agent, outside, text_of
 
 TOOLS = {
@@ -305,7 +306,9 @@ def test_without_the_library_one_line_says_how_to_get_it(home: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.count("\n") == 1 and "-m pip install 'mcp>=" in done.stderr
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (wanted,) = extras["mcp"]
+    assert done.stderr.count("\n") == 1 and f"{sys.executable} -m pip install '{wanted}'" in done.stderr
 
 
 def test_a_client_of_the_newer_protocol_is_served_too(agent: Agent) -> None:

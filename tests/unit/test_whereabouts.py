@@ -281,7 +281,7 @@ def test_a_session_that_was_told_of_just_now_is_no_silence(spool: Spool, now: Tu
 
 def test_who_was_never_heard_of_is_said_to_be(spool: Spool) -> None:
     """Where its host was reached; else the peer's own line says enough."""
-    assert warned(spool, "cloud-1") == ["cloud-1 was never heard of"]
+    assert warned(spool, "cloud-1") == ["cloud-1 has not been heard of yet"]
     assert warned(spool, "desk-1") == []
 
 
@@ -298,7 +298,11 @@ def test_scripts_are_not_blamed_for_what_they_cannot_tell(spool: Spool, now: Tur
 
 def test_a_recipient_here_is_told_of_from_this_hosts_own_rows(spool: Spool, now: Turned) -> None:
     """The same line, and it is of now."""
-    assert warned(spool, "other") == ["other was never heard of; 1 unread here; no session here"]
+    spool.send("other", subject="hi", agent="me")
+    now.at += 2 * HOUR
+    assert warned(spool, "other") == [
+        "other has not been heard of yet; 2 unread here, the oldest 2 h; no session here"
+    ]
     spool.read(spool.inbox(agent="other"))
     assert warned(spool, "other") == []
     now.at += 2 * HOUR
