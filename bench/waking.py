@@ -108,7 +108,7 @@ def _by_rewake(far: Host, sender: Spool, reader: Spool) -> list[float]:
 def _waiter(far: Host, *words: str) -> subprocess.Popen[bytes]:
     made = subprocess.Popen(
         [sys.executable, "-m", "spool", "hook", "wait", *words],
-        env={**ENV, "SPOOL_HOME": str(far.home)},
+        env={**ENV, "SPOOL_HOME": str(far.home), "CLAUDE_CODE_ENTRYPOINT": "cli"},
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )

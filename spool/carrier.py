@@ -313,4 +313,6 @@ def _told(config: Config) -> tuple[str, tuple[str, ...]]:
 
 def _way(peer: Peer) -> Peer:
     """What of a peer's config says how to dial it; who lives there may change while a link is up."""
-    return msgspec.structs.replace(peer, agents=[], via=[])
+    return msgspec.structs.replace(
+        peer, agents=[], via=[], quota_minute=None, quota_waiting=None, quota_mb=None
+    )

@@ -43,6 +43,9 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     autostart: bool = False
     loop_turns: int = 16
     loop_window_s: float = 3600.0
+    quota_minute: int = 0
+    quota_waiting: int = 0
+    quota_mb: int = 1024
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,6 +55,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     known_hosts decides. `remote_command` starts the far spool where the usual places fail.
     A files peer has folders, named from its side: we write into `inbox` and take from `outbox`, look
     each `poll_s` seconds, and give what we write the octal `mode`; `acks` are written only on request.
+    The quotas are those of the host where they are not given; 0 is no limit.
     """
 
     name: str = ""
@@ -67,6 +71,9 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     acks: bool = False
     mode: str = "0600"
     poll_s: float = 5.0
+    quota_minute: int | None = None
+    quota_waiting: int | None = None
+    quota_mb: int | None = None
 
     @property
     def scheme(self) -> str:
@@ -274,6 +281,7 @@ def _problems(config: Config) -> Iterator[str]:
         yield "[host] loop_turns: 0 (hold nothing) or more; loop_window_s: more than 0 seconds"
     if config.host.attachments_mb < 0:
         yield "[host] attachments_mb: 0 (take none) or more"
+    yield from _bad_quotas("[host]", config.host)
     yield from _bad_patterns("[host] agents", config.host.agents)
     claimed: list[tuple[str, str]] = []
     for peer in config.peers.values():
@@ -283,6 +291,7 @@ def _problems(config: Config) -> Iterator[str]:
         yield from _bad_patterns(f"{at} agents", peer.agents)
         yield from _bad_patterns(f"{at} via", peer.via)
         yield from _bad_url(at, peer)
+        yield from _bad_quotas(at, peer)
         for pattern in peer.may_send:
             for local in config.host.agents:
                 if overlap(pattern, local):
@@ -293,6 +302,12 @@ def _problems(config: Config) -> Iterator[str]:
                     yield f"{both} stands under [peers.{name}] and {at}: one of them must go"
         claimed += [(pattern, peer.name) for pattern in peer.may_send]
     yield from _shared_folders([peer for peer in config.peers.values() if peer.is_files])
+
+
+def _bad_quotas(at: str, given: Host | Peer) -> Iterator[str]:
+    for key in ("quota_minute", "quota_waiting", "quota_mb"):
+        if (getattr(given, key) or 0) < 0:
+            yield f"{at} {key}: 0 (no limit) or more"
 
 
 def _tied(one: str, other: str) -> bool:

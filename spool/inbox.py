@@ -8,14 +8,14 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from spool import log, outbox
+from spool import log, outbox, quotas
 from spool.config import Config, Peer
 from spool.errors import BadMessage, NoRoute, TooLarge
 from spool.folder import Folder
 from spool.foreign import Found, plain_name
 from spool.message import MAX_HOPS, NAME, Ack, Attachment, Message, parse, parse_time, split_address
 from spool.router import Route, Router
-from spool.store.base import Exists, Incoming, NewIncoming, Seen, Store, Tx
+from spool.store.base import Exists, Incoming, NewIncoming, Outgoing, Seen, Store, Tx
 from spool.transports.base import Accepted, Deferred, Outcome, Refused
 
 LEASE_S: Final = 300.0
@@ -67,15 +67,19 @@ def accept(
     Raises:
         StoreError: nothing was taken.
     """
-    if store.free_bytes() < config.host.low_water_mb * 1024 * 1024:
-        log.warning("store.low_space", free_bytes=store.free_bytes())
+    free_bytes = store.free_bytes()
+    room = free_bytes - config.host.low_water_mb * quotas.MB
+    if room < 0:
+        log.warning("store.low_space", free_bytes=free_bytes)
         return Taken([Deferred("no space on the far disk")] * len(arrivals), False)
     taking = _Taking(config, router, peer, now, folder)
     parsed = [taking.parse(arrival) for arrival in arrivals]
     with store.write(sync=True) as tx:
+        taking.open(tx, room)
         outcomes = [
             taking.take(tx, arrival, message) for arrival, message in zip(arrivals, parsed, strict=True)
         ]
+        taking.close(tx)
         tx.presence.hear(peer.name, sorted(taking.heard), "message", now=now)
         # At commit the messages are ours.
     taking.write_log()
@@ -93,9 +97,22 @@ class _Taking:
         self._folder = folder
         self._stored: list[dict[str, Any]] = []
         self._warnings: list[tuple[str, dict[str, Any]]] = []
+        self._over = ""
         # Whose messages are new: an old one that comes again is no word of its agent.
         self.heard: set[str] = set()
         self.rang = False
+        self._budget: quotas.Budget
+
+    def open(self, tx: Tx, room: int) -> None:
+        """Look how much the peer may bring, with so many bytes free above the low-water mark."""
+        limits = quotas.limits(self._config.host, self._peer)
+        self._budget = quotas.Budget(tx.quotas.get(self._peer.name), limits, room=room, now=self._now)
+
+    def close(self, tx: Tx) -> None:
+        """Keep what it has used up of that."""
+        if self._budget.close(tx, self._peer.name):
+            more = {"peer": self._peer.name, "error": self._over, **self._budget.keys()}
+            self._warnings.append(("peer.over_quota", more))
 
     def parse(self, arrival: Arrival) -> Message | Refused:
         # They travel on beside the bytes, and no limit on those counts them.
@@ -121,11 +138,24 @@ class _Taking:
             route = self._route(arrival, message)
         except NoRoute as exc:
             return self._refuse(tx, arrival, message, exc.message)
+        if (over := self._budget.over()) is not None and not self._is_answer(tx, message, route):
+            self._over = over.reason
+            self._budget.defer()
+            return over
         if self._lacks_files(tx, arrival, message):
             return Deferred("its attachments are not here yet")
         if route.peer == "":
             return self._store(tx, arrival, message, route)
         return self._relay(tx, arrival, message, route)
+
+    def _is_answer(self, tx: Tx, message: Message, route: Route) -> bool:
+        """Whether an agent here waits for it: a question lets one answer in, whatever the quota."""
+        by, peer = message.sender, self._peer.name
+        return (
+            message.re is not None
+            and route.peer == ""
+            and tx.outbox.awaits(message.re, route.agent, by=by, peer=peer)
+        )
 
     def _lacks_files(self, tx: Tx, arrival: Arrival, message: Message) -> bool:
         for file in _files(arrival, message):
@@ -156,10 +186,11 @@ class _Taking:
         try:
             tx.attachments.enclose(tx.inbox.put(row), _files(arrival, message))
         except Exists:
-            return self._quarantine(tx, arrival, message, "id: exists without a dedup record")
+            return self._forgotten(tx, arrival, message, tx.inbox.exact(message.id, message.sender))
         tx.ledger.remember(message.sender, message.id, Seen(message.digest, self._now, True))
+        self._budget.take(len(message.raw))
         if row.re is not None:
-            tx.outbox.answered(row.re, route.agent)
+            tx.outbox.answered(row.re, route.agent, by=message.sender, peer=self._peer.name)
         self._acknowledge(tx, message, self._now)
         self.heard.add(message.sender)
         self.rang = True
@@ -193,8 +224,12 @@ class _Taking:
         try:
             tx.attachments.attach(tx.outbox.put(row), route.peer, _files(arrival, message))
         except Exists:
-            return self._quarantine(tx, arrival, message, "id: this host has sent it itself")
+            sent = tx.outbox.exact(message.id, message.sender)
+            if sent is not None and sent.origin is None:
+                return self._quarantine(tx, arrival, message, "id: this host has sent it itself")
+            return self._forgotten(tx, arrival, message, sent)
         tx.ledger.remember(message.sender, message.id, Seen(message.digest, self._now, False))
+        self._budget.take(len(message.raw))
         tx.ledger.ring(route.peer)
         self.heard.add(message.sender)
         self.rang = True
@@ -218,6 +253,16 @@ class _Taking:
         if seen.final:
             self._acknowledge(tx, message, seen.at)
         return Accepted(at=seen.at, final=seen.final, host=self._config.host.name, again=True)
+
+    def _forgotten(
+        self, tx: Tx, arrival: Arrival, message: Message, row: Incoming | Outgoing | None
+    ) -> Outcome:
+        """Answer for a row whose dedup record is gone: what a clock set far back wrote is soon too old."""
+        if row is None:
+            return self._quarantine(tx, arrival, message, "id: exists without a dedup record")
+        record = Seen(row.digest, self._now, isinstance(row, Incoming))
+        tx.ledger.remember(message.sender, message.id, record)
+        return self._again(tx, arrival, message, record)
 
     def _refuse(self, tx: Tx, arrival: Arrival, message: Message, reason: str) -> Outcome:
         return Refused(reason) if arrival.file is None else self._quarantine(tx, arrival, message, reason)

@@ -113,7 +113,7 @@ def deliver(tx: Tx, row: Outgoing, host: str, *, now: float) -> None:
     for file in message.attachments:
         tx.attachments.arrived("", file.sha256)
     if message.re is not None:
-        tx.outbox.answered(message.re, agent)
+        tx.outbox.answered(message.re, agent, by=message.sender, peer="")
 
 
 def notice(hold: Hold, host: Host) -> dict[str, Any]:

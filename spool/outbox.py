@@ -10,7 +10,7 @@ import msgspec
 
 from spool import log, retry
 from spool.message import LIFETIME_S, NAME, Ack, Message, parse_time
-from spool.states import State, from_ack
+from spool.states import PROOFS, State, from_ack
 from spool.store.base import Event, LeasedAck, NewOutgoing, Outgoing, Parcel, Store, Tx, Unproven
 from spool.transports.base import Accepted, Deferred, Left, Outcome, Refused
 
@@ -109,8 +109,8 @@ def _settle_one(tx: Tx, peer: str, host: str, parcel: Parcel, outcome: Outcome, 
             return tx.outbox.advance(parcel.seq, parcel.id, State.SENT, now=now, there=at, host=None)
         case Left():
             return tx.outbox.advance(parcel.seq, parcel.id, State.SENT, now=now, there=None, host=None)
-        case Deferred(reason=reason):
-            due = now + retry.message_delay(parcel.attempts, _rng)
+        case Deferred(reason=reason, after_s=after_s):
+            due = now + retry.message_delay(parcel.attempts, _rng, at_least_s=after_s)
             tx.ledger.event(_event(parcel, now, host, peer, "deferred", reason))
             if parcel.attached:
                 # Its files may be gone there; asking again costs a line.
@@ -227,7 +227,9 @@ def apply_ack(tx: Tx, row: Outgoing, ack: Ack, *, now: float) -> State | None:
         return None
     state, outcome = meant
     if state is State.DEAD:
-        moved = not row.archived and tx.outbox.bury(
+        # Of an older link it may come late: no hop can take back what the agent's own host has said.
+        proven = row.state in PROOFS and row.far_host is not None
+        moved = not (row.archived or proven) and tx.outbox.bury(
             row.seq, now=now, reason=ack.note or "dead at a later hop"
         )
         if moved:

@@ -74,9 +74,15 @@ def peer_delay(failure: LinkError, attempt: int, rng: random.Random) -> float | 
     return backoff(RULES.get(failure.kind, DEFAULT), attempt, rng)
 
 
-def message_delay(attempt: int, rng: random.Random) -> float:
-    """Seconds until one deferred message is offered again."""
-    return backoff(MESSAGE, attempt, rng)
+def message_delay(attempt: int, rng: random.Random, *, at_least_s: float = 0.0) -> float:
+    """Seconds until one deferred message is offered again.
+
+    Args:
+        at_least_s: what the other side asked for; it is believed up to the longest of our own delays.
+    """
+    # What is told many at once must not come back all at once.
+    asked_s = min(max(at_least_s, 0.0), MESSAGE.cap_s) * rng.uniform(1.0, 1.25)
+    return max(backoff(MESSAGE, attempt, rng), asked_s)
 
 
 def backoff(rule: Rule, attempt: int, rng: random.Random) -> float:

@@ -237,7 +237,7 @@ class Sending(Looking):
         seq = tx.inbox.put(inbox.row_of(message, agent=route.agent, peer=None, now=now))
         tx.attachments.enclose(seq, message.attachments)
         if message.re is not None:
-            tx.outbox.answered(message.re, route.agent)
+            tx.outbox.answered(message.re, route.agent, by=message.sender, peer="")
         return State.RECEIVED
 
     def _keep(self, tx: Tx, message: Message, route: Route, hold: Hold, now: float) -> State:

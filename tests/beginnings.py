@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import apsw
 from spool.errors import SpoolError
 from spool.store import sqlite
 from spool.store.sqlite import SCHEMA, SqliteStore, create
-from tests.faults import MOST, SAID, WAYS, Count, Way
+from tests.faults import MOST, SAID, Count, Way
 from tests.faulty_vfs import Fault, FaultyVfs, Named
 from tests.power import Disk, Tally
 from tests.world import damage, lay_out, look
@@ -36,7 +36,7 @@ _KEPT: Final = " UNION ALL ".join(
 def old_files(home: Path, version: int) -> dict[str, bytes]:
     """The database of a home with mail in it, as a spool of this schema left it; its log is not empty."""
     connection = apsw.Connection(str(home / sqlite.FILE))
-    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF")
     connection.execute(_SCRIPTS[0].read_text())
     for n in range(12):
         for table, when in (("outbox", "due = NULL, ended_at"), ("inbox", "done_at")):
@@ -72,17 +72,18 @@ class Beginning:
 
     home: Path
     files: dict[str, bytes]
-    begin: Callable[[str | None], None]
+    begin: Callable[[str], None]
     rows: list[Any]
+    vfs: FaultyVfs = field(default_factory=FaultyVfs)
 
     def suffer(self, way: Way, count: Count, wanted: Callable[[int], bool] = lambda nth: True) -> None:
-        """Begin with the first call failing, the second, and so on; each time anew and unhindered after it."""
-        vfs = FaultyVfs()
+        """Begin with the first call failing, the second, and so on; each time once more without, after it."""
+        vfs = self.vfs
         try:
             for nth in filter(wanted, range(1, MOST)):
                 lay_out(self.home, self.files)
                 vfs.fault = Fault(way.kind, nth, way.code, way.lasting, way.short)
-                said = self._begin(vfs.name)
+                said = self._begin()
                 fired, vfs.fault = vfs.fault.fired, None
                 assert said in SAID or said is None, f"{way}, call {nth}: {said}"
                 self.assert_whole(f"{way}, call {nth}")
@@ -95,54 +96,54 @@ class Beginning:
                     count.said[said] += 1
         finally:
             vfs.fault = None
-            vfs.close()
         raise AssertionError(f"{way}: there is no end to it")
 
-    def _begin(self, vfs: str | None) -> str | None:
+    def _begin(self) -> str | None:
         try:
-            self.begin(vfs)
+            self.begin(self.vfs.name)
         except SpoolError as exc:
             return exc.kind
         return None
 
     def assert_whole(self, where: str) -> None:
         """What is there now can be begun anew, and has its mail then."""
-        self.begin(None)
+        self.begin(self.vfs.name)
         with look(self.home / sqlite.FILE) as connection:
             wrong = damage(connection)
             version = connection.execute("PRAGMA user_version").get
         assert (wrong, version) == ([], SCHEMA), f"{where}: {wrong}, schema {version}"
         assert rows_of(self.home) == self.rows, f"{where}: mail is lost"
 
-    def cut(self, tally: Tally, rng: random.Random, points: Callable[[int], Iterator[int]], each: bool) -> None:
+    def cut(self, tally: Tally, rng: random.Random, points: Callable[[int], Iterator[int]]) -> None:
         """Cut the power while it begins, after some of its changes; once it has begun, it has."""
         lay_out(self.home, self.files)
-        vfs = FaultyVfs()
-        disk = self._disk(vfs)
-        vfs.changes = changes = []
-        self.begin(vfs.name)
-        vfs.close()
+        self.vfs.forget()
+        disk = self._disk()
+        self.vfs.changes = changes = []
+        self.begin(self.vfs.name)
+        self.vfs.changes = None
         wanted = {*points(len(changes)), len(changes)}
         for point, change in enumerate(changes, 1):
             disk.take(change)
             if point not in wanted:
                 continue
             tally.points += 1
-            for image in disk.images(rng, each=each):
+            for image in disk.images(rng, each=False):
                 tally.cuts += 1
                 lay_out(self.home, image.files)
                 where = f"after change {point} of {len(changes)}, {image.how}"
                 if point == len(changes):
-                    SqliteStore(self.home).close()
+                    SqliteStore(self.home, vfs=self.vfs.name).close()
                 self.assert_whole(where)
 
-    def _disk(self, vfs: FaultyVfs) -> Disk:
-        names = {str(self.home / name): vfs.inode(str(self.home / name)) for name in self.files}
+    def _disk(self) -> Disk:
+        names = {str(self.home / name): self.vfs.inode(str(self.home / name)) for name in self.files}
         content = {names[str(self.home / name)]: raw for name, raw in self.files.items()}
         disk = Disk(dict(names), content, dict(names))
         if not self.files:
             # Made empty by spool itself, before SQLite comes; its name is not on the disk yet.
-            disk.take(Named(str(self.home / sqlite.FILE), vfs.inode(str(self.home / sqlite.FILE))))
+            path = str(self.home / sqlite.FILE)
+            disk.take(Named(path, self.vfs.inode(path)))
         return disk
 
 
@@ -158,13 +159,9 @@ def migrating(home: Path, version: int) -> Beginning:
     return Beginning(home, files, lambda vfs: SqliteStore(home, vfs=vfs).close(), rows)
 
 
-def every(folder: Path) -> Iterator[tuple[str, Beginning]]:
-    """All of them, each with a home of its own."""
-    for version in range(SCHEMA):
-        home = folder / f"from-{version}"
-        (home / "run").mkdir(mode=0o700, parents=True)
-        home.chmod(0o700)
-        yield f"from schema {version}", migrating(home, version) if version else making(home)
-
-
-__all__ = ["WAYS", "Beginning", "every", "making", "migrating"]
+def beginning(folder: Path, version: int) -> Beginning:
+    """From this schema; 0 is none, for a new home."""
+    home = folder / f"from-{version}"
+    (home / "run").mkdir(mode=0o700, parents=True)
+    home.chmod(0o700)
+    return migrating(home, version) if version else making(home)

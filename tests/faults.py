@@ -107,7 +107,12 @@ class Ordeal:
         if not fault.fired:
             assert raised is None, f"{where}: nothing failed, and yet {raised!r}"
             return False
-        self._judge(where, way, _kind(step, raised), before if len(world.commits) == commits else world.commits[-1].state)
+        self._judge(
+            where,
+            way,
+            _kind(step, raised),
+            before if len(world.commits) == commits else world.commits[-1].state,
+        )
         return True
 
     def _judge(self, where: str, way: Way, said: str | None, expected: str) -> None:

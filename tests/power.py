@@ -202,7 +202,7 @@ class Inquest:
     def _go_on(self) -> None:
         """spool itself opens it and writes to it, synced and not."""
         self.tally.opened += 1
-        store = SqliteStore(self._place)
+        store = SqliteStore(self._place, vfs=self._world.vfs.name)
         try:
             for sync in (False, True):
                 with store.write(sync=sync) as tx:

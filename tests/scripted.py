@@ -399,7 +399,11 @@ def sweep_up(w: World) -> None:
 def archive(w: World) -> None:
     """What ended goes to the archive with its words; what is forgotten is forgotten."""
     for label, promise in w.promises.items():
-        if "FROM outbox WHERE" in promise.sql or "FROM inbox WHERE" in promise.sql or "attached" in promise.sql:
+        if (
+            "FROM outbox WHERE" in promise.sql
+            or "FROM inbox WHERE" in promise.sql
+            or "attached" in promise.sql
+        ):
             w.withdraw(label)
     w.spool.archive(older_than_s=0.0)
 

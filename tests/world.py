@@ -27,8 +27,6 @@ from spool.store.sqlite import SqliteStore, SqliteTx
 from tests.desk import Turned, clocked, make_home
 from tests.faulty_vfs import FaultyVfs
 
-# Of the log, before it is written back: so few that this happens all the time.
-PAGES: Final = 24
 PEERS: Final = """
 [peers.cloud]
 agents = ["cloud-*"]
@@ -67,7 +65,8 @@ class Promise(NamedTuple):
 class Watched(SqliteStore):
     """The store of a world, which says when it has committed."""
 
-    def __init__(self, home: Path, *, vfs: str, told: Callable[[bool], None]) -> None:
+    def __init__(self, home: Path, *, vfs: str, pages: int, told: Callable[[bool], None]) -> None:
+        self._pages = pages
         self._told = told
         super().__init__(home, vfs=vfs)
 
@@ -81,21 +80,22 @@ class Watched(SqliteStore):
         made = kind not in self._open
         found = super()._connection(kind)
         if made:
-            found[0].wal_autocheckpoint(PAGES)
+            found[0].wal_autocheckpoint(self._pages)
         return found
 
 
 class WatchedQueue(SpoolStorage):
     """Huey's queue of a world; its writes are not synced."""
 
-    def __init__(self, home: Path, *, vfs: str, told: Callable[[bool], None]) -> None:
+    def __init__(self, home: Path, *, vfs: str, pages: int, told: Callable[[bool], None]) -> None:
         self._vfs = vfs
+        self._pages = pages
         self._told = told
         super().__init__(home=home)
 
     def _create_connection(self) -> apsw.Connection:
         made = sqlite.connect(Path(self.filename), synchronous="NORMAL", vfs=self._vfs)
-        made.wal_autocheckpoint(PAGES)
+        made.wal_autocheckpoint(self._pages)
         return made
 
     @contextlib.contextmanager
@@ -111,11 +111,13 @@ class World:
     """A home with agents `me` and `you`, peers that never dial, and a clock that is turned by hand.
 
     Attributes:
+        pages: of the log before it is written back; so few that this happens all the time.
         commits: every transaction so far; `named` what the script gave names to.
         promises: by label; one that was taken back has an end.
     """
 
     folder: Path
+    pages: int = 24
     vfs: FaultyVfs = field(default_factory=FaultyVfs)
     now: Turned = field(default_factory=Turned)
     commits: list[Commit] = field(default_factory=list)
@@ -123,7 +125,9 @@ class World:
     promises: dict[str, Promise] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.home = make_home(self.folder, "me", "you", peers=PEERS, host="loop_turns = 2\nlow_water_mb = 0\n")
+        self.home = make_home(
+            self.folder, "me", "you", peers=PEERS, host="loop_turns = 2\nlow_water_mb = 0\n"
+        )
         self._spool: Spool | None = None
         self._queue: WatchedQueue | None = None
         self.generation = 0
@@ -136,12 +140,12 @@ class World:
     @property
     def queue(self) -> WatchedQueue:
         if self._queue is None:
-            self._queue = WatchedQueue(self.home, vfs=self.vfs.name, told=self._committed)
+            self._queue = WatchedQueue(self.home, vfs=self.vfs.name, pages=self.pages, told=self._committed)
         return self._queue
 
     def open(self) -> None:
         """Open the home, as a process that begins does."""
-        store = partial(Watched, vfs=self.vfs.name, told=self._committed)
+        store = partial(Watched, vfs=self.vfs.name, pages=self.pages, told=self._committed)
         with mock.patch.object(desk, "SqliteStore", store):
             self._spool = clocked(self.home, self.now, agent="me")
         clock = Clock(self.now, time.monotonic)
@@ -251,6 +255,7 @@ def lay_out(home: Path, files: dict[str, bytes]) -> None:
 def look(path: Path) -> Iterator[apsw.Connection]:
     """A connection of another VFS, for a moment."""
     connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
+    connection.execute("PRAGMA synchronous=OFF")
     try:
         yield connection
     finally:

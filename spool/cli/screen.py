@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from spool.cli.text import field, plain, table
+from spool.cli.text import field, one_line, table
 
 # What the last column is to have before the others give way, and to what the widest of those is cut
 # for it; then the same where that is not enough.
@@ -88,12 +88,12 @@ def report(rows: Sequence[Sequence[str]], *, indent: str = "", state: int | None
 
 
 def folded(text: str, *, indent: str = "") -> str:
-    """A line of prose; on a terminal it goes on below, four columns further in."""
-    safe = indent + plain(text)
+    """Prose, on one line whatever is in it; on a terminal it goes on below, four columns further in."""
+    safe = one_line(text)
     if (room := width()) is None:
-        return safe
+        return indent + safe
     hang = " " * (len(indent) + 4)
-    first, *more = wrapped(plain(text), room - len(indent))
+    first, *more = wrapped(safe, room - len(indent))
     rest = wrapped(" ".join(more), room - len(hang)) if more else []
     return "\n".join([indent + first, *(hang + each for each in rest)])
 

@@ -7,6 +7,7 @@ longer than a hook that has nothing to tell.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 CLIENT: Final = "claude-code"
@@ -22,6 +23,11 @@ EVENTS: Final = {
 }
 # The variable that names a file whose lines every later shell of the session runs first.
 ENV_FILE: Final = "CLAUDE_ENV_FILE"
+# What a prompt begins with that the client made up: a hook or a monitor woke the session, a task ended.
+NOTIFICATION: Final = "<task-notification>"
+# The variable that says how the client was started, and what it says of one that a person talks to.
+_STARTED: Final = "CLAUDE_CODE_ENTRYPOINT"
+_TALKS: Final = "cli"
 _LONGEST_ID: Final = 200
 
 
@@ -58,6 +64,14 @@ def read(raw: bytes) -> Input:
         _text(found, "prompt"),
         found.get("stop_hook_active") is True,
     )
+
+
+def has_background(environment: Mapping[str, str]) -> bool:
+    """Whether this client runs a hook with `asyncRewake` in the background, as far as is known.
+
+    Without a person (`claude -p`) it runs it like any other, and does nothing before it ends.
+    """
+    return environment.get(_STARTED) == _TALKS
 
 
 def context(event: str, text: str) -> bytes:

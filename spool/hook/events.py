@@ -49,7 +49,7 @@ def session_start(spool: Attending, found: claude.Input, asked: Asked) -> Said:
 def user_prompt_submit(spool: Attending, found: claude.Input, asked: Asked) -> Said:
     """Tell of new mail; what woke the session has told it of some."""
     session = _session(spool, found) or _late(spool, found, asked.agent)
-    if session is not None and not turns.is_typed(found, session.wake_text):
+    if session is not None and turns.is_wake(found, session.wake_text):
         spool.hear(session)
     return Said() if session is None else _told(spool, session, "user-prompt-submit")
 

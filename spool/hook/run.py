@@ -59,7 +59,7 @@ def _wait(asked: Asked) -> int:
     silence()
     try:
         found, home = claude.read(_read(0)), _home(asked)
-        if found.agent_id or not os.path.exists(_database(home)):
+        if found.agent_id or not claude.has_background(os.environ) or not os.path.exists(_database(home)):
             return 0
         from spool.hook import wait
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from spool.hook.claude import Input
+from spool.hook.claude import NOTIFICATION, Input
 from spool.store.glance import SEEN_EVERY_S, Glance, Seen
 
 EVERY_S: Final = 15.0
@@ -17,8 +17,13 @@ def is_time(told_at: float | None, priority: int, *, now: float) -> bool:
 
 
 def is_typed(found: Input, wake_text: str | None) -> bool:
-    """Whether a person wrote this prompt, and not spool itself to wake the session."""
-    return not wake_text or wake_text not in found.prompt
+    """Whether a person wrote this prompt, and neither the client nor spool, to wake the session."""
+    return not found.prompt.lstrip().startswith(NOTIFICATION) and not is_wake(found, wake_text)
+
+
+def is_wake(found: Input, wake_text: str | None) -> bool:
+    """Whether this prompt holds what spool woke the session with."""
+    return bool(wake_text) and str(wake_text) in found.prompt
 
 
 def settled(event: str, found: Input, path: str, *, now: float) -> bool:

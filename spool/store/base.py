@@ -25,6 +25,7 @@ from spool.store.rows import (
     Parcel,
     PeerRow,
     Quarantined,
+    Quota,
     Seen,
     Session,
     Shipment,
@@ -64,6 +65,8 @@ __all__ = [
     "PeerRows",
     "PresenceRows",
     "Quarantined",
+    "Quota",
+    "QuotaRows",
     "Seen",
     "Session",
     "SessionRows",
@@ -170,8 +173,12 @@ class OutboxRows(Protocol):
     def late(self, *, now: float) -> int:
         """How many rows that are not done or dead have no answer past their deadline."""
 
-    def answered(self, id: str, sender: str) -> None:
-        """An answer to this message came."""
+    def answered(self, id: str, sender: str, *, by: str, peer: str) -> None:
+        """Mail came, or was sent here (peer ""), that names this message as what it answers: it is answered if that
+        is from the agent it was for, or from the peer it went to."""
+
+    def awaits(self, id: str, sender: str, *, by: str, peer: str) -> bool:
+        """Whether such mail would be its first answer."""
 
 
 class InboxRows(Protocol):
@@ -312,6 +319,23 @@ class PresenceRows(Protocol):
         """Of the agents of each peer keep those that were heard of last, `keep` of them."""
 
 
+class QuotaRows(Protocol):
+    """What of each peer waits here: mail for agents that is not done, relayed mail still to be carried. Who
+    takes some in counts it, in the same transaction; what ends or goes on its way counts itself out."""
+
+    def get(self, peer: str) -> Quota:
+        """The row of a peer, empty where there is none."""
+
+    def all(self) -> dict[str, Quota]:
+        """Every row by name."""
+
+    def add(self, peer: str, *, messages: int, bytes: int, paid_until: float) -> None:
+        """Count what came of a peer, and keep how far it has used up the messages a minute."""
+
+    def tell(self, peer: str, *, now: float) -> None:
+        """The log is told now that a peer is over its quota."""
+
+
 class KeptFiles(Protocol):
     """Files of files peers that were taken and could not be removed."""
 
@@ -367,6 +391,9 @@ class AttachmentRows(Protocol):
 
     def wanted(self, name: str, *, now: float) -> None:
         """A file is in use now; nothing where there is none."""
+
+    def wanted_all(self, *, now: float) -> None:
+        """Every whole file is in use now."""
 
     def free(self, name: str) -> None:
         """Count a file no more; nothing where there is none."""
@@ -592,6 +619,8 @@ class Tx(Protocol):
     def peers(self) -> PeerRows: ...
     @property
     def presence(self) -> PresenceRows: ...
+    @property
+    def quotas(self) -> QuotaRows: ...
     @property
     def kept_files(self) -> KeptFiles: ...
     @property

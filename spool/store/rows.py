@@ -339,3 +339,13 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     woken_at: float | None = None
     wake_text: str | None = None
     ended_at: float | None = None
+
+
+class Quota(NamedTuple):
+    """What of a peer waits here, how far it has used up its messages a minute, and when the log was told
+    that it is over; times in seconds since the epoch."""
+
+    messages: int = 0
+    bytes: int = 0
+    paid_until: float = 0.0
+    told_at: float | None = None

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ from spool.store.sqlite_loops import SqliteLoops
 from spool.store.sqlite_outbox import SqliteAcks, SqliteOutbox
 from spool.store.sqlite_peers import SqlitePeers
 from spool.store.sqlite_presence import SqlitePresence
+from spool.store.sqlite_quotas import SqliteQuotas
 from spool.store.sqlite_sessions import SqliteSessions
 from spool.store.sqlite_sweep import SqliteSweepings
 
@@ -42,6 +44,7 @@ BUSY_S: Final = 30.0
 # sqlite.org/wal.html#walresetbug: fixed in 3.51.3.
 OLDEST_SQLITE: Final = (3, 51, 3)
 _SQL: Final = Path(__file__).parent / "sql"
+_CHECK_DISK: Final = "check the disk, and the permissions of the home and of the spool.db files in it"
 
 
 class SqliteTx:
@@ -53,6 +56,7 @@ class SqliteTx:
         self.acks = SqliteAcks(connection)
         self.peers = SqlitePeers(connection)
         self.presence = SqlitePresence(connection)
+        self.quotas = SqliteQuotas(connection)
         self.kept_files = SqliteKeptFiles(connection)
         self.attachments = SqliteAttachments(connection)
         self.sessions = SqliteSessions(connection)
@@ -94,7 +98,7 @@ class SqliteStore:
         self._home_lock = os.open(home / "run" / "home.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._home_lock, fcntl.LOCK_SH)
-            with _translated(self.path):
+            with translated(self.path):
                 self._migrate(self._connection("full")[0])
         except BaseException:
             self.close()
@@ -103,7 +107,7 @@ class SqliteStore:
     @contextlib.contextmanager
     def write(self, *, sync: bool) -> Iterator[SqliteTx]:
         """One transaction; see `Store.write`."""
-        with self._lock, _translated(self.path):
+        with self._lock, translated(self.path):
             self._refuse_nested("full", "loose")
             connection, tx = self._connection("full" if sync else "loose")
             connection.execute("BEGIN IMMEDIATE")
@@ -119,7 +123,7 @@ class SqliteStore:
     @contextlib.contextmanager
     def read(self) -> Iterator[SqliteTx]:
         """A consistent look; see `Store.read`."""
-        with self._read_lock, _translated(self.path):
+        with self._read_lock, translated(self.path):
             self._refuse_nested("read")
             connection, tx = self._connection("read")
             connection.execute("BEGIN")
@@ -135,15 +139,20 @@ class SqliteStore:
 
     def check_version(self) -> None:
         """Raise StoreNewer where another version of spool has migrated the file since."""
-        with self._read_lock, _translated(self.path):
+        with self._read_lock, translated(self.path):
             _check_version(self._connection("read")[0], self.path)
 
     def quick_check(self) -> None:
         """Raise StoreCorrupt where SQLite's own check finds damage. Reads the whole file."""
-        with self._read_lock, _translated(self.path):
+        with self._read_lock, translated(self.path):
             found = self._connection("read")[0].execute("PRAGMA quick_check(1)").fetchall()
-        if found != [("ok",)]:
-            raise StoreCorrupt(f"{self.path}: {' '.join(str(found[0][0]).split())}")
+        if found == [("ok",)]:
+            return
+        told = " ".join(str(found[0][0]).split())
+        # A page that cannot be read now is told as damage is; the file may be whole.
+        if (code := re.search(r"error code=(\d+)", told)) and int(code[1]) & 0xFF == apsw.SQLITE_IOERR:
+            raise StoreError(f"{self.path}: {told}", hint=_CHECK_DISK)
+        raise StoreCorrupt(f"{self.path}: {told}")
 
     def close(self) -> None:
         """Close it, as often as one likes."""
@@ -183,7 +192,7 @@ class SqliteStore:
 
 def schema_of(path: Path) -> int:
     """The schema that a spool.db has; looks, and changes nothing. Raises StoreError."""
-    with _translated(path), contextlib.closing(apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)) as db:
+    with translated(path), contextlib.closing(apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)) as db:
         return _user_version(db)
 
 
@@ -193,7 +202,7 @@ def create(home: Path, *, vfs: str | None = None) -> None:
     path = home / FILE
     # SQLite gives -wal and -shm the mode of the file itself.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    with _translated(path):
+    with translated(path):
         connection = connect(path, synchronous="FULL", vfs=vfs)
         try:
             if _check_version(connection, path) < SCHEMA:
@@ -296,7 +305,7 @@ def _check_version(connection: apsw.Connection, path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
     """Say SQLite's errors in spool's words."""
     try:
         yield
@@ -309,5 +318,5 @@ def _translated(path: Path) -> Iterator[None]:
     except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as exc:
         raise StoreError(
             f"{path}: {exc}",
-            hint="check the disk, and the permissions of the home and of the spool.db files in it",
+            hint=_CHECK_DISK,
         ) from exc

@@ -43,6 +43,13 @@ WHERE (length(name) <> 64 AND at <= ?2) OR (length(name) = 64 AND at <= ?1
 LIMIT ?3"""
 
 
+# What must be here for mail that is still to go, or still to be dealt with.
+NEEDED: Final = """
+SELECT a.sha256 FROM attached AS a JOIN outbox AS o ON o.seq = a.outbox
+WHERE o.state IN ('queued', 'sent') OR o.due IS NOT NULL
+UNION SELECT e.sha256 FROM enclosed AS e JOIN inbox AS i ON i.seq = e.inbox ORDER BY 1"""
+
+
 class SqliteAttachments:
     """See `AttachmentRows`."""
 
@@ -125,6 +132,9 @@ class SqliteAttachments:
 
     def wanted(self, name: str, *, now: float) -> None:
         self._db.execute("UPDATE attachments SET at = ? WHERE name = ?", (now, name))
+
+    def wanted_all(self, *, now: float) -> None:
+        self._db.execute("UPDATE attachments SET at = ? WHERE length(name) = 64 AND at < ?", (now, now))
 
     def free(self, name: str) -> None:
         self._db.execute("DELETE FROM attachments WHERE name = ?", (name,))

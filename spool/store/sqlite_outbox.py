@@ -80,6 +80,12 @@ _AGAIN: Final = """
 UPDATE outbox SET sent_at = CASE WHEN due IS NULL THEN sent_at ELSE ?3 END, due = NULL, lease_until = 0
 WHERE seq = ?1 AND id = ?2 AND state = 'sent'"""
 
+# Who answers a message is the agent it was for, by whatever way, or anybody at the peer it went to: there it
+# may have been handed on to another agent.
+_ANSWERS: Final = """
+WHERE id = ?1 AND sender = ?2
+  AND (peer = ?3 OR recipient = ?4 OR substr(recipient, 1, length(?4) + 1) = ?4 || '@')"""
+
 # Without an index of its own, which every message would pay for: only so many of the latest are looked at.
 ASKED_LATELY: Final = 5000
 _ASKED: Final = """
@@ -243,15 +249,17 @@ class SqliteOutbox:
         ).fetchone()
         return int(row[0])
 
-    def answered(self, id: str, sender: str) -> None:
-        self._db.execute(
-            "UPDATE outbox SET answered = 1, overdue = 0, kept = 0 WHERE id = ? AND sender = ?", (id, sender)
-        )
+    def answered(self, id: str, sender: str, *, by: str, peer: str) -> None:
+        values = (id, sender, peer, by)
+        self._db.execute(f"UPDATE outbox SET answered = 1, overdue = 0, kept = 0 {_ANSWERS}", values)
         if self._db.changes() == 0:
-            self._db.execute(
-                "UPDATE outbox_archive SET answered = 1, overdue = 0 WHERE id = ? AND sender = ?",
-                (id, sender),
-            )
+            self._db.execute(f"UPDATE outbox_archive SET answered = 1, overdue = 0 {_ANSWERS}", values)
+
+    def awaits(self, id: str, sender: str, *, by: str, peer: str) -> bool:
+        values = (id, sender, peer, by)
+        tables = ("outbox", "outbox_archive")
+        looks = (f"SELECT 1 FROM {table} {_ANSWERS} AND NOT answered LIMIT 1" for table in tables)
+        return any(self._db.execute(look, values).fetchone() is not None for look in looks)
 
     def _archived(self, id: str, sender: str) -> bool:
         found = self._db.execute("SELECT 1 FROM outbox_archive WHERE id = ? AND sender = ?", (id, sender))

@@ -33,9 +33,10 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Try later."""
+    """Try later; not before `after_s` seconds, where the other side says so."""
 
     reason: str
+    after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,13 +61,14 @@ class Messages(msgspec.Struct, tag_field="f", tag="messages"):
 
 
 class Result(msgspec.Struct, omit_defaults=True):
-    """What came of one item: `r` is accepted, deferred or refused."""
+    """What came of one item: `r` is accepted, deferred or refused; deferred for `after` seconds at least."""
 
     r: str
     at: float = 0.0
     final: bool = False
     again: bool = False
     why: str = ""
+    after: float = 0.0
 
 
 class Results(msgspec.Struct, tag_field="f", tag="results", omit_defaults=True):

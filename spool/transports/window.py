@@ -108,8 +108,8 @@ def result_of(outcome: Outcome) -> frames.Result:
             return frames.Result("accepted", at, final, again)
         case Left(at=at):
             return frames.Result("accepted", at)
-        case Deferred(reason=reason):
-            return frames.Result("deferred", why=reason)
+        case Deferred(reason=reason, after_s=after_s):
+            return frames.Result("deferred", why=reason, after=after_s)
         case Refused(reason=reason):
             return frames.Result("refused", why=reason)
 
@@ -122,6 +122,6 @@ def outcome_of(result: frames.Result, host: str) -> Outcome:
         case "refused":
             return Refused(result.why[:WHY])
         case "deferred":
-            return Deferred(result.why[:WHY])
+            return Deferred(result.why[:WHY], result.after)
         case unknown:
             return Deferred(f"an answer this version does not know: {unknown[:40]}")

@@ -76,7 +76,7 @@ def test_two_shell_agents(folder: Path) -> None:
     said = run("shell", folder)
 
     assert re.search(r"\nSubject: Re: How many lines\n\n3 lines\n--- \w+ end", said)
-    assert re.search(rf"\n{ID} is done\n", said)
+    assert re.search(rf"\n{ID} is done\b", said)
     assert "rejected (I count lines, and nothing else)" in said
 
 
@@ -90,5 +90,5 @@ def test_reviewer_and_builder(folder: Path) -> None:
     # A slow machine may not even begin in that second.
     assert re.search(r"rejects sleep: stopped at the deadline|no sleep: rejected: its deadline", said)
     assert "reviewer: no deploy: rejected: no task 'deploy' here; there are broken, greet, sleep\n" in said
-    traces = re.findall(rf"\n\$ spool trace {ID}\n{ID} is done\n", said)
+    traces = re.findall(rf"\n\$ spool trace {ID}\n{ID} is done\b", said)
     assert len(traces) == 4

@@ -229,7 +229,7 @@ def test_what_asked_for_an_answer_stays_until_it_comes(store: Store, how: dict[s
     assert archive(store) == Moved(0, 0)
     assert found(store, "word") == ["m1", "m1"]
     with store.write(sync=False) as tx:
-        tx.outbox.answered("m1", "me")
+        tx.outbox.answered("m1", "me", by="you", peer="p")
         tx.inbox.answered("m1", "me")
     assert archive(store) == Moved(2, 0)
     assert row(store).archived and row(store).answered

@@ -210,11 +210,11 @@ def test_an_answer_is_noted(store: Store, where: str) -> None:
         bury(store, seq)
         archive(store)
     with store.write(sync=False) as tx:
-        tx.outbox.answered("m1", "somebody-else")
-        tx.outbox.answered("m9", "me")
+        tx.outbox.answered("m1", "somebody-else", by="you", peer="p")
+        tx.outbox.answered("m9", "me", by="you", peer="p")
     assert not row(store).answered
     with store.write(sync=False) as tx:
-        tx.outbox.answered("m1", "me")
+        tx.outbox.answered("m1", "me", by="you", peer="p")
 
     assert row(store).answered
 

@@ -84,7 +84,7 @@ def test_what_is_not_overdue(store: Store, how: str) -> None:
     match how:
         case "answered":
             with store.write(sync=False) as tx:
-                tx.outbox.answered("m1", "me")
+                tx.outbox.answered("m1", "me", by="you", peer="p")
         case "done":
             advance(store, seq, State.DONE)
         case "dead":
@@ -206,7 +206,7 @@ def test_nothing_changes_on_the_way_to_the_archive(store: Store) -> None:
     (seq,) = put(store, "m1", raw=b'{"b" : 1.0}', hops='["a"]', deadline_at=4.0, re="m0")
     advance(store, seq, State.DONE)
     with store.write(sync=False) as tx:
-        tx.outbox.answered("m1", "me")
+        tx.outbox.answered("m1", "me", by="you", peer="p")
     before = row(store)
     archive(store)
 

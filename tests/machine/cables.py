@@ -106,8 +106,8 @@ class Cable:
         return all(end.alive for end in self.ends)
 
     @property
-    def hosts(self) -> tuple[str, str]:
-        """The names of the hosts, that of the near end first."""
+    def pair(self) -> tuple[str, str]:
+        """The names of the hosts, that of the one that dialled first."""
         return self.ends[0].program.host.name, self.ends[1].program.host.name
 
     def pump(self, side: Side) -> int:

@@ -19,7 +19,7 @@ ROLES: Final = st.sampled_from(("one", "one", "two"))
 PROGRAMS: Final = st.sampled_from(("one", "desk", "one", "two"))
 POINTS: Final = st.sampled_from(("after", "before", "after", "full"))
 # Few, so that they are used again.
-IDS: Final = st.sampled_from([f"m{n}" for n in range(1, 7)])
+IDS: Final = st.sampled_from([f"m{n}" for n in range(1, 10)])
 BODIES: Final = st.sampled_from(("same", "same", "same", "other"))
 TO: Final = st.sampled_from(("b1", "a1", "b1", "a1", "b1", "a1", "b-nobody", "x1"))
 PRIORITIES: Final = st.sampled_from(("P2", "P0", "P2", "P3"))
@@ -116,6 +116,15 @@ class Mail(RuleBasedStateMachine):
             case "done":
                 self.world.done(host, n, outcome)
 
+    @rule(sender=SMALL, to=st.sampled_from(("b1", "a1")), acts=st.lists(ACTS, min_size=1, max_size=4))
+    def day(self, sender: int, to: str, acts: list[str]) -> None:
+        """As on any day: mail is sent, carried, and worked on; what comes of it is still to be told."""
+        self.mail(sender, to, 2)
+        self.carry(1)
+        for n, act in enumerate(acts):
+            self._fresh += 1
+            self._act(act, to, n, f"n{self._fresh}", "done")
+
     @rule(host=SMALL, n=SMALL, cancel=st.booleans())
     def by_hand(self, host: int, n: int, cancel: bool) -> None:
         """A person takes a message back, or revives a dead one."""
@@ -185,12 +194,27 @@ class Mail(RuleBasedStateMachine):
         """A new link, beside those that there are."""
         self.world.link(pair, near, far, swapped=swapped)
 
+    @precondition(_linked)
+    @rule(cable=SMALL, side=SIDES, to=st.sampled_from(("b-nobody", "b1", "a1")), full=st.booleans())
+    def take_over(self, cable: int, side: int, to: str, full: bool) -> None:
+        """What was sent is answered late: another link has taken over, and says what it says, before."""
+        old = self._cable(cable)
+        self.mail(side, to, 1)
+        if full:
+            self.world.fill(old.ends[1 - side].program.host)
+        self.world.turn_aside(old, side)
+        self.world.link(self.world.pairs.index(set(old.pair)), "two", "two")
+        self.world.pump(self.world.cables[-1], side)
+        self.world.deliver(old, 1 - side, 100)
+
     # -- faults and the house -----------------------------------------------------------------
 
-    @rule(host=SMALL, role=PROGRAMS, left=st.integers(0, 3), point=POINTS)
-    def arm(self, host: int, role: Role, left: int, point: Point) -> None:
-        """A program will die at one of its next store steps."""
+    @rule(host=SMALL, role=PROGRAMS, left=st.integers(0, 5), point=POINTS, busy=st.booleans())
+    def arm(self, host: int, role: Role, left: int, point: Point, busy: bool) -> None:
+        """A program will die at one of its next store steps; perhaps it comes to them at once."""
         self.world.arm(self._host(host), role, left, point)
+        if busy:
+            self.carry(1)
 
     @rule(host=SMALL, what=FAULTS, role=PROGRAMS, lost=SMALL, seconds=LEAPS_S)
     def fault(self, host: int, what: str, role: Role, lost: int, seconds: float) -> None:

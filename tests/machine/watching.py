@@ -51,22 +51,20 @@ class WatchedGate(Gate):
         return load
 
     def settle(self, told: Sequence[tuple[Parcel, Outcome]]) -> None:
-        """The word of an older link counts where it is a proof, and changes nothing else."""
+        """The word of who has lost the lease counts where it is a proof, and changes nothing else."""
+        before = look(self._host).out
+        lost: list[Key] = []
         for parcel, outcome in told:
+            key = Key(parcel.sender, parcel.id)
             if isinstance(outcome, Accepted | Refused):
-                self._truth.told[self.host, Key(parcel.sender, parcel.id)] += 1
-        stale = [
-            Key(parcel.sender, parcel.id)
-            for parcel, outcome in told
-            if not self.current() and isinstance(outcome, Deferred | Refused)
-        ]
-        before = look(self._host).out if stale else {}
+                self._truth.told[self.host, key] += 1
+            if isinstance(outcome, Deferred | Refused) and before[key].lease != parcel.lease:
+                lost.append(key)
         super().settle(told)
-        if stale:
-            count("late words of older links", len(stale))
-            after = look(self._host).out
-            for key in stale:
-                assert before.get(key) == after.get(key), f"a late word of an older link changed {key}"
+        count("late words", len(lost))
+        after = look(self._host).out
+        for key in lost:
+            assert before[key] == after[key], f"a late word changed {key}, which another link holds"
 
     def release(self, load: Load) -> None:
         """An older link gives nothing back that a newer one holds."""

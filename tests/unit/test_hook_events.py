@@ -210,6 +210,13 @@ def test_what_woke_a_session_is_not_its_person(home: Path, spool: Spool, way: st
     assert session(spool).prompted_at is not None
 
 
+def test_what_its_client_tells_a_session_is_not_its_person(home: Path, spool: Spool, way: str) -> None:
+    """A monitor's lines and the end of a task in the background come as prompts too."""
+    hook(home, "session-start")
+    hook(home, "user-prompt-submit", prompt="<task-notification>\n<summary>m-1 P2 a: Hi</summary>")
+    assert session(spool).prompted_at is None and session(spool).busy
+
+
 def test_a_session_whose_start_went_by_is_bound_by_a_prompt(home: Path, spool: Spool, way: str) -> None:
     """The hooks are newer than the session, or the store was busy when it began."""
     arrive(spool, id="m-000001")

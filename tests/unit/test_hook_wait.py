@@ -123,9 +123,7 @@ def start(home: Path, started: list[Process], *words: str, command: Sequence[str
     """A waiter that has its input, as after a stop; it waits when this returns, unless it has ended."""
     pipe = subprocess.PIPE
     line = [*command, "hook", "wait", *words]
-    process = subprocess.Popen(
-        line, env={**ENV, "SPOOL_HOME": str(home)}, stdin=pipe, stdout=pipe, stderr=pipe
-    )
+    process = subprocess.Popen(line, env=env_of(home), stdin=pipe, stdout=pipe, stderr=pipe)
     started.append(process)
     assert process.stdin is not None
     process.stdin.write(given("stop"))
@@ -134,6 +132,11 @@ def start(home: Path, started: list[Process], *words: str, command: Sequence[str
     # Its mark is there after its bell.
     assert soon(lambda: process.poll() is not None or marks(home, process.pid) != [], GENEROUS_S)
     return process
+
+
+def env_of(home: Path, entry: str = "cli") -> dict[str, str]:
+    """What a session gives its hooks."""
+    return {**ENV, "SPOOL_HOME": str(home), "CLAUDE_CODE_ENTRYPOINT": entry}
 
 
 def marks(home: Path, pid: int) -> list[str]:
@@ -261,7 +264,7 @@ def test_it_ends_with_the_process_that_started_it(home: Path, spool: Spool, tmp_
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, *COMMAND, "hook", "wait"],
-        env={**ENV, "SPOOL_HOME": str(home)},
+        env=env_of(home),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -314,7 +317,20 @@ def test_input_that_is_none_and_subagents_wait_for_nothing(home: Path, text: byt
         [*COMMAND, "hook", "wait"],
         input=text,
         capture_output=True,
-        env={**ENV, "SPOOL_HOME": str(home)},
+        env=env_of(home),
+        timeout=GENEROUS_S,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("entry", ["sdk-cli", "sdk-py", ""])
+def test_a_session_without_a_person_is_not_held_up(home: Path, spool: Spool, entry: str) -> None:
+    """`claude -p` runs such a hook like any other: it would do nothing before this one ended."""
+    done = subprocess.run(
+        [*COMMAND, "hook", "wait"],
+        input=given("session-start"),
+        capture_output=True,
+        env=env_of(home, entry),
         timeout=GENEROUS_S,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -342,7 +358,7 @@ def test_nothing_heavy_is_imported_while_it_waits(home: Path, spool: Spool) -> N
         [sys.executable, "-c", code],
         input=given("stop"),
         capture_output=True,
-        env={**ENV, "SPOOL_HOME": str(home)},
+        env=env_of(home),
         timeout=GENEROUS_S,
     )
     loaded = set(done.stdout.decode().split())

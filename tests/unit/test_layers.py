@@ -16,9 +16,9 @@ FLOORS = {
     1: "message states config retry errors log log_foreign strictjson jsontext secret_rules clock version foreign terms excerpt plain lengths",
     2: "store.base store.rows transports.base",
     3: (
-        "outbox inbox folder attachments freight"
+        "outbox inbox folder attachments freight backup"
         " router carrier claims gate sweep doorbell presence settings home config_edit authorized files_gate"
-        " kit far living resting waiters sessions telling loops store transports"
+        " quotas kit far living resting waiters sessions telling loops store transports"
     ),
     4: (
         "api desk looking attending sending reading waiting mending history loop_views"

@@ -150,6 +150,14 @@ def test_a_command_in_backticks_stays_on_one_line() -> None:
     assert lines == ["mend it, then", "`spool peer resume stackcp`", "and look"]
 
 
+def test_what_a_peer_wrote_can_forge_neither_a_line_nor_a_colour() -> None:
+    """Its reasons and notes stand in what is drawn with colours of our own."""
+    said = "no\x1b[31m\nmsg-1 is done"
+    assert screen.folded(said) == "no\\x1b[31m / msg-1 is done"
+    for lines in (screen.listing([("a", said)]), screen.report([("a", said)])):
+        assert lines == ["a  no\\x1b[31m\\nmsg-1 is done"]
+
+
 def test_text_without_spaces_is_broken_where_it_has_to_be() -> None:
     """Some scripts have none."""
     assert screen.wrapped("請在今天下班之前", 10) == ["請在今天下", "班之前"]

@@ -35,7 +35,7 @@ def work(store: SqliteStore) -> None:
         tx.outbox.put(new_outgoing("m2"))
         tx.inbox.put(new_incoming("m2", re="m1"))
         tx.outbox.finish("m1", "me", outcome="done", note=None)
-        tx.outbox.answered("m1", "me")
+        tx.outbox.answered("m1", "me", by="you", peer="p")
         tx.outbox.advance_archived("m1", "me", State.DONE, now=3.0, there=None, host=None)
         tx.inbox.answered("m1", "me")
         tx.outbox.exact("m1", "me")

@@ -1,0 +1,219 @@
+"""Making a backup of a home that is in use."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from spool import authorized, config
+from spool.attachments import MB
+from spool.backup import manifest, unpacking
+from spool.backup.draft import Draft, refuse_existing
+from spool.backup.manifest import Manifest, Packed
+from spool.config import Config
+from spool.errors import BadInput, FileTrouble, StoreCorrupt
+from spool.folder import CHUNK, Folder
+from spool.store import copying, sqlite
+from spool.store.base import Store
+
+# What it does, the bytes done so far and in all.
+Told = Callable[[str, int, int], object]
+_ZIPPED: Final = (".gz", ".tgz")
+
+
+class Wanted(NamedTuple):
+    """What somebody asked for.
+
+    `keys` is the `authorized_keys` whose lines go into it, with this home's own key; None leaves both out.
+    """
+
+    out: Path
+    force: bool = False
+    keys: Path | None = None
+
+
+class Source(NamedTuple):
+    """One file on its way into a backup: bytes at hand, or a path."""
+
+    name: str
+    raw: bytes | None = None
+    path: Path | None = None
+
+
+def pack(
+    home: Path,
+    store: Store,
+    wanted: Wanted,
+    *,
+    now: float,
+    version: str,
+    tell: Told = lambda what, done, whole: None,
+) -> Manifest:
+    """Write a backup and read it again; it has its name when all of it is on the disk.
+
+    Everything that was committed before the call is in it. Who writes meanwhile does not wait.
+
+    Raises:
+        BadInput: the file exists already, or cannot stand there.
+        BadConfig: the config of the home is wrong.
+        StoreError: the database could not be read, or is damaged.
+        FileTrouble: no room for it, or a file could not be read. Nothing is left behind.
+    """
+    if not wanted.force:
+        refuse_existing(wanted.out)
+    if wanted.out.is_dir():
+        raise BadInput(f"{wanted.out} is a folder", hint="name a file in it")
+    try:
+        with Draft(wanted.out) as draft:
+            made = _pack(home, store, draft, wanted, now, version, tell)
+            draft.publish(force=wanted.force)
+    except OSError as exc:
+        hint = "name a file in a folder with room, that you may write to; nothing was left there"
+        raise FileTrouble(f"{wanted.out}: {exc.strerror or exc}", hint=hint) from exc
+    return made
+
+
+def _pack(
+    home: Path, store: Store, draft: Draft, wanted: Wanted, now: float, version: str, tell: Told
+) -> Manifest:
+    text = (home / config.FILE).read_bytes()
+    settings = config.parse(text.decode("utf-8", "replace"), where=str(home / config.FILE))
+    _refuse_small_disk(home, draft.folder, settings, zipped=wanted.out.suffix in _ZIPPED)
+    with store.write(sync=False) as tx:
+        # So that none of them goes before it is packed, whatever becomes of its message meanwhile.
+        tx.attachments.wanted_all(now=now)
+    copying.copy(home / sqlite.FILE, draft.database, tell=lambda done, whole: tell("copied", done, whole))
+    if found := copying.damage(draft.database):
+        raise StoreCorrupt(
+            f"{home / sqlite.FILE}: {found[0]}", hint="`spool doctor` says what to do about it"
+        )
+    sources = [
+        Source(manifest.DATABASE, path=draft.database),
+        Source(manifest.CONFIG, raw=text),
+        *(_keys(home, settings, wanted.keys) if wanted.keys is not None else ()),
+        *_attachments(home, copying.needed_files(draft.database)),
+    ]
+    made = Manifest(
+        host=settings.host.name,
+        spool=version,
+        schema=sqlite.schema_of(draft.database),
+        made_at=now,
+        files=[_packed(source) for source in sources],
+    )
+    _write(draft.archive, made, sources, _mode(wanted.out), tell)
+    unpacking.read(draft.archive, None, tell=lambda done, whole: tell("checked", done, whole))
+    return made
+
+
+def _refuse_small_disk(home: Path, there: Path, settings: Config, *, zipped: bool) -> None:
+    """A backup beside the home must not take the room that mail needs."""
+    size = (home / sqlite.FILE).stat().st_size
+    need = size if zipped else 2 * size + sum(Folder(home).found().values())
+    if there.stat().st_dev == home.stat().st_dev:
+        need += settings.host.low_water_mb * MB
+    found = os.statvfs(there)
+    if (free := found.f_bavail * found.f_frsize) < need:
+        raise FileTrouble(
+            f"{there.parent}: {free // MB:,} MB free, a backup needs {need // MB:,} MB while it is made",
+            hint="name a file on another disk",
+        )
+
+
+def _keys(home: Path, settings: Config, path: Path) -> list[Source]:
+    found = [authorized.find(path, peer=peer, home=home) for peer in settings.peers]
+    lines = "".join(f"{line}\n" for line in found if line is not None)
+    return [
+        *(Source(name, raw=(home / name).read_bytes()) for name in (manifest.PRIVATE, manifest.PUBLIC)),
+        Source(manifest.LINES, raw=lines.encode("utf-8", "surrogateescape")),
+    ]
+
+
+def _attachments(home: Path, names: list[str]) -> list[Source]:
+    return [Source(f"{manifest.FILES}{name}", path=Folder(home).path(name)) for name in names]
+
+
+def _packed(source: Source) -> Packed:
+    if source.raw is not None:
+        return Packed(source.name, len(source.raw), hashlib.sha256(source.raw).hexdigest())
+    assert source.path is not None
+    if source.name.startswith(manifest.FILES):
+        # Checked against its name as it is packed.
+        return Packed(source.name, source.path.stat().st_size, source.path.name)
+    with source.path.open("rb") as file:
+        return Packed(
+            source.name, source.path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+        )
+
+
+def _mode(out: Path) -> Literal["w", "w:gz"]:
+    return "w:gz" if out.suffix in _ZIPPED else "w"
+
+
+def _write(
+    archive: Path, made: Manifest, sources: list[Source], mode: Literal["w", "w:gz"], tell: Told
+) -> None:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with open(os.open(archive, flags, 0o600), "w+b") as file:
+        with tarfile.open(fileobj=file, mode=mode, format=tarfile.PAX_FORMAT) as tar:
+            head = msgspec.json.encode(made)
+            tar.addfile(_entry(manifest.NAME, len(head), made.made_at), io.BytesIO(head))
+            done = 0
+            for packed, source in zip(made.files, sources, strict=True):
+                _add(
+                    tar,
+                    packed,
+                    source,
+                    made.made_at,
+                    lambda more, done=done: tell("packed", done + more, made.bytes),
+                )
+                done += packed.bytes
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _add(
+    tar: tarfile.TarFile, packed: Packed, source: Source, at: float, tell: Callable[[int], object]
+) -> None:
+    entry = _entry(packed.name, packed.bytes, at)
+    if source.raw is not None:
+        tar.addfile(entry, io.BytesIO(source.raw))
+        return
+    assert source.path is not None
+    with source.path.open("rb") as file:
+        hashing = _Hashing(file, tell)
+        tar.addfile(entry, hashing)
+    if hashing.digest.hexdigest() != packed.sha256:
+        raise FileTrouble(
+            f"{source.path} is not what its name says: it is damaged",
+            hint="`spool cancel` or `spool done` the message that it belongs to, then again",
+        )
+
+
+def _entry(name: str, size: int, at: float) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = size, 0o600, int(at)
+    return entry
+
+
+class _Hashing(io.RawIOBase):
+    """A file that is hashed as it is read."""
+
+    def __init__(self, file: io.BufferedReader, tell: Callable[[int], object]) -> None:
+        self._file = file
+        self._tell = tell
+        self._done = 0
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._file.read(size if size >= 0 else CHUNK)
+        self.digest.update(chunk)
+        self._done += len(chunk)
+        self._tell(self._done)
+        return chunk
