@@ -17,7 +17,7 @@ help: ## show this
 install: ## spool for you: an environment below ~/.local/share/spool, and ~/.local/bin/spool
 	@$(PYTHON) -c 'import sys; sys.exit("spool needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	@$(PYTHON) -m venv $(OWN)/venv || { echo "make: python3-venv is missing: apt-get install python3-venv"; exit 1; }
-	@$(OWN)/venv/bin/python -m pip install --quiet --disable-pip-version-check .
+	@$(OWN)/venv/bin/python -m pip install --quiet --disable-pip-version-check '.[mcp]'
 	@mkdir -p $(HOME)/.local/bin && ln -sf $(OWN)/venv/bin/spool $(HOME)/.local/bin/spool
 	@$(HOME)/.local/bin/spool --version
 	@case ":$$PATH:" in *":$(HOME)/.local/bin:"*) ;; *) echo 'not on your PATH yet: export PATH="$$HOME/.local/bin:$$PATH"' ;; esac

@@ -95,16 +95,19 @@ class Budget:
         return {"count": self._deferred, "messages": self._messages, "bytes": self._bytes}
 
     def _too_much(self) -> Deferred | None:
+        # Asked for every message: nothing is put into words before it is too much.
         _, most, most_bytes = self._limits
-        mine = f"{self._messages:,} of its messages wait here"
         if most and self._messages >= most:
-            return Deferred(f"over quota: {mine}, {most:,} are the most (quota_waiting)", AGAIN_S)
-        mb = f"{mine}, {self._bytes / MB:,.1f} MB"
+            return self._waits(f"{most:,} are the most (quota_waiting)")
         if most_bytes and self._bytes >= most_bytes:
-            return Deferred(f"over quota: {mb}, {most_bytes // MB:,} MB are the most (quota_mb)", AGAIN_S)
+            return self._waits(f"{most_bytes // MB:,} MB are the most (quota_mb)")
         if self._bytes > SHARE * (self._bytes + self._room):
-            return Deferred(f"over quota: {mb}, a peer's share of the room on this disk", AGAIN_S)
+            return self._waits("a peer's share of the room on this disk")
         return None
+
+    def _waits(self, most: str) -> Deferred:
+        mine = f"{self._messages:,} of its messages wait here, {self._bytes / MB:,.1f} MB"
+        return Deferred(f"over quota: {mine}; {most}", AGAIN_S)
 
     def _too_fast(self) -> Deferred | None:
         if not (most := self._limits.minute):

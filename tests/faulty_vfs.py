@@ -134,6 +134,15 @@ class Synced(NamedTuple):
     folder: bool
 
 
+class Lost(NamedTuple):
+    """A file could not be synced: the kernel takes what was not on the disk for written, and never writes it.
+
+    See lwn.net/Articles/752063.
+    """
+
+    inode: int
+
+
 class Named(NamedTuple):
     """A file was made under a name, or, without an inode, the name was taken away; `synced`: on the disk."""
 
@@ -142,7 +151,7 @@ class Named(NamedTuple):
     synced: bool = False
 
 
-Change = Written | Cut | Synced | Named
+Change = Written | Cut | Synced | Lost | Named
 
 
 class _File(NamedTuple):
@@ -211,7 +220,7 @@ class FaultyVfs:
         return self.fault.code or KINDS[kind]
 
     def _note(self, change: Change) -> None:
-        if self.changes is not None and (not isinstance(change, Written | Cut | Synced) or change.inode):
+        if self.changes is not None and (not isinstance(change, Written | Cut | Synced | Lost) or change.inode):
             self.changes.append(change)
 
     # -- names --------------------------------------------------------------------------------
@@ -292,6 +301,7 @@ class FaultyVfs:
 
     def _sync(self, file: int, flags: int) -> int:
         if failed := self._fails("sync"):
+            self._note(Lost(self._files[file].inode))
             return failed
         # The disk itself is not troubled: what it would keep is what the record says.
         inode = self._files[file].inode

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from spool.store import sqlite
 from spool.store.sqlite import SqliteStore
-from tests.faulty_vfs import Change, Cut, Named, Synced, Written
+from tests.faulty_vfs import Change, Cut, Lost, Named, Synced, Written
 from tests.world import World, broken, damage, halves, lay_out, look, state_of
 
 SECTOR: Final = 512
@@ -58,6 +58,8 @@ class Disk:
                 self.content[inode] = _with(self.content.get(inode, b""), self.pending.pop(inode, []))
                 if folder:
                     self.synced_names = dict(self.names)
+            case Lost(inode=inode):
+                self.pending.pop(inode, None)
             case Named(name=name, inode=None, synced=synced):
                 self.names.pop(name, None)
                 if synced:

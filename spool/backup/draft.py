@@ -1,62 +1,51 @@
-"""Where a backup grows: a hidden folder beside its file, which gets its name when all is on the disk."""
+"""Work that shows only when it is whole: a hidden folder beside its place, and what gives it its name."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from spool.errors import BadInput
 
-_PREFIX: Final = ".spool-backup-"
-_LOCK: Final = "lock"
 # What file systems say that know no second name for a file.
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
-class Draft:
-    """`with Draft(out) as draft`: a folder of its own, gone at the end however that comes.
+@contextlib.contextmanager
+def scratch(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder of one's own, locked; what is left of it at the end is removed.
 
-    One that a killed process left goes when the next backup is made there. Raises OSError.
+    One that a killed process left goes when the next one is made there. Raises OSError.
     """
+    for left in parent.glob(f"{prefix}*"):
+        _clear(left)
+    folder, lock = _made(parent, prefix)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
-    def __init__(self, out: Path) -> None:
-        self.out = out
-        self.folder = out.parent / f"{_PREFIX}{secrets.token_hex(6)}"
-        self.database = self.folder / "spool.db"
-        self.archive = self.folder / "backup"
-        self._lock = -1
 
-    def __enter__(self) -> Self:
-        _clear(self.out.parent)
-        self.folder.mkdir(mode=0o700)
-        self._lock = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        return self
+def publish(draft: Path, out: Path, *, force: bool) -> None:
+    """Give a file that is synced its name; it is there for good when this returns.
 
-    def publish(self, *, force: bool) -> None:
-        """Give the archive its name; it is there for good when this returns.
-
-        Raises:
-            BadInput: there is such a file, and `force` is not given.
-        """
-        if force:
-            self.archive.replace(self.out)
-        else:
-            _name(self.archive, self.out)
-        sync_folder(self.out.parent)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if self._lock >= 0:
-            os.close(self._lock)
+    Raises:
+        BadInput: there is something of that name, and `force` is not given.
+        OSError: as the system says.
+    """
+    if force:
+        draft.replace(out)
+    else:
+        _name(draft, out)
+    sync_folder(out.parent)
 
 
 def refuse_existing(out: Path) -> None:
@@ -67,38 +56,53 @@ def refuse_existing(out: Path) -> None:
 
 def sync_folder(path: Path) -> None:
     """What was named, renamed or removed in a folder stays so after a power cut."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = _opened(path)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
 
 
-def _name(archive: Path, out: Path) -> None:
+def _opened(folder: Path) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _made(parent: Path, prefix: str) -> tuple[Path, int]:
+    while True:
+        folder = parent / f"{prefix}{secrets.token_hex(6)}"
+        folder.mkdir(mode=0o700)
+        try:
+            lock = _opened(folder)
+        except FileNotFoundError:
+            # Taken for a left one before it was locked.
+            continue
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if folder.exists():
+                return folder, lock
+        os.close(lock)
+
+
+def _clear(left: Path) -> None:
+    try:
+        lock = _opened(left)
+    except OSError:
+        # Gone meanwhile, or not ours.
+        return
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(left, ignore_errors=True)
+    os.close(lock)
+
+
+def _name(draft: Path, out: Path) -> None:
     try:
         # Not rename: it would replace what somebody else has put there meanwhile.
-        os.link(archive, out)
+        os.link(draft, out)
     except FileExistsError:
         refuse_existing(out)
     except OSError as exc:
         if exc.errno not in _NO_LINKS:
             raise
         refuse_existing(out)
-        archive.rename(out)
-
-
-def _clear(folder: Path) -> None:
-    for left in folder.glob(f"{_PREFIX}*"):
-        try:
-            lock = os.open(left / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            # Another one has only just made its folder; or it is not ours.
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            shutil.rmtree(left, ignore_errors=True)
-        finally:
-            os.close(lock)
+        draft.rename(out)

@@ -15,7 +15,7 @@ import msgspec
 from spool import authorized, config
 from spool.attachments import MB
 from spool.backup import manifest, unpacking
-from spool.backup.draft import Draft, refuse_existing
+from spool.backup.draft import publish, refuse_existing, scratch
 from spool.backup.manifest import Manifest, Packed
 from spool.config import Config
 from spool.errors import BadInput, FileTrouble, StoreCorrupt
@@ -25,6 +25,8 @@ from spool.store.base import Store
 
 # What it does, the bytes done so far and in all.
 Told = Callable[[str, int, int], object]
+PREFIX: Final = ".spool-backup-"
+ARCHIVE: Final = "backup"
 _ZIPPED: Final = (".gz", ".tgz")
 
 
@@ -71,9 +73,9 @@ def pack(
     if wanted.out.is_dir():
         raise BadInput(f"{wanted.out} is a folder", hint="name a file in it")
     try:
-        with Draft(wanted.out) as draft:
+        with scratch(wanted.out.parent, PREFIX) as draft:
             made = _pack(home, store, draft, wanted, now, version, tell)
-            draft.publish(force=wanted.force)
+            publish(draft / ARCHIVE, wanted.out, force=wanted.force)
     except OSError as exc:
         hint = "name a file in a folder with room, that you may write to; nothing was left there"
         raise FileTrouble(f"{wanted.out}: {exc.strerror or exc}", hint=hint) from exc
@@ -81,34 +83,35 @@ def pack(
 
 
 def _pack(
-    home: Path, store: Store, draft: Draft, wanted: Wanted, now: float, version: str, tell: Told
+    home: Path, store: Store, draft: Path, wanted: Wanted, now: float, version: str, tell: Told
 ) -> Manifest:
+    database = draft / sqlite.FILE
     text = (home / config.FILE).read_bytes()
     settings = config.parse(text.decode("utf-8", "replace"), where=str(home / config.FILE))
-    _refuse_small_disk(home, draft.folder, settings, zipped=wanted.out.suffix in _ZIPPED)
+    _refuse_small_disk(home, draft, settings, zipped=wanted.out.suffix in _ZIPPED)
     with store.write(sync=False) as tx:
         # So that none of them goes before it is packed, whatever becomes of its message meanwhile.
         tx.attachments.wanted_all(now=now)
-    copying.copy(home / sqlite.FILE, draft.database, tell=lambda done, whole: tell("copied", done, whole))
-    if found := copying.damage(draft.database):
+    copying.copy(home / sqlite.FILE, database, tell=lambda done, whole: tell("copied", done, whole))
+    if found := copying.damage(database):
         raise StoreCorrupt(
             f"{home / sqlite.FILE}: {found[0]}", hint="`spool doctor` says what to do about it"
         )
     sources = [
-        Source(manifest.DATABASE, path=draft.database),
+        Source(manifest.DATABASE, path=database),
         Source(manifest.CONFIG, raw=text),
         *(_keys(home, settings, wanted.keys) if wanted.keys is not None else ()),
-        *_attachments(home, copying.needed_files(draft.database)),
+        *_attachments(home, copying.needed_files(database)),
     ]
     made = Manifest(
         host=settings.host.name,
         spool=version,
-        schema=sqlite.schema_of(draft.database),
+        schema=sqlite.schema_of(database),
         made_at=now,
         files=[_packed(source) for source in sources],
     )
-    _write(draft.archive, made, sources, _mode(wanted.out), tell)
-    unpacking.read(draft.archive, None, tell=lambda done, whole: tell("checked", done, whole))
+    _write(draft / ARCHIVE, made, sources, _mode(wanted.out), tell)
+    unpacking.read(draft / ARCHIVE, None, tell=lambda done, whole: tell("checked", done, whole))
     return made
 
 
@@ -166,28 +169,21 @@ def _write(
             tar.addfile(_entry(manifest.NAME, len(head), made.made_at), io.BytesIO(head))
             done = 0
             for packed, source in zip(made.files, sources, strict=True):
-                _add(
-                    tar,
-                    packed,
-                    source,
-                    made.made_at,
-                    lambda more, done=done: tell("packed", done + more, made.bytes),
-                )
+                _add(tar, packed, source, made.made_at)
                 done += packed.bytes
+                tell("packed", done, made.bytes)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _add(
-    tar: tarfile.TarFile, packed: Packed, source: Source, at: float, tell: Callable[[int], object]
-) -> None:
+def _add(tar: tarfile.TarFile, packed: Packed, source: Source, at: float) -> None:
     entry = _entry(packed.name, packed.bytes, at)
     if source.raw is not None:
         tar.addfile(entry, io.BytesIO(source.raw))
         return
     assert source.path is not None
     with source.path.open("rb") as file:
-        hashing = _Hashing(file, tell)
+        hashing = _Hashing(file)
         tar.addfile(entry, hashing)
     if hashing.digest.hexdigest() != packed.sha256:
         raise FileTrouble(
@@ -205,15 +201,11 @@ def _entry(name: str, size: int, at: float) -> tarfile.TarInfo:
 class _Hashing(io.RawIOBase):
     """A file that is hashed as it is read."""
 
-    def __init__(self, file: io.BufferedReader, tell: Callable[[int], object]) -> None:
+    def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
-        self._tell = tell
-        self._done = 0
         self.digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         chunk = self._file.read(size if size >= 0 else CHUNK)
         self.digest.update(chunk)
-        self._done += len(chunk)
-        self._tell(self._done)
         return chunk

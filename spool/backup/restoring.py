@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from spool import config, presence
 from spool import home as homes
 from spool.backup import manifest, unpacking
-from spool.backup.draft import sync_folder
+from spool.backup.draft import scratch, sync_folder
 from spool.backup.manifest import Manifest
 from spool.backup.unpacking import Told
 from spool.errors import BadInput, FileTrouble, StoreBusy, StoreCorrupt, StoreError, StoreNewer
@@ -23,11 +23,10 @@ from spool.store import afresh, copying, sqlite
 from spool.store.afresh import Counts
 
 _LOCK: Final = Path("run") / "home.lock"
-_PARTS: Final = ("-wal", "-shm", "-journal")
 
 
 class Restored(NamedTuple):
-    """What stands where now. `aside` is the home that was there; `new_key` says that no host knows the key."""
+    """What stands where now. `aside` is the home that was there; no host knows a `new_key` yet."""
 
     home: Path
     manifest: Manifest
@@ -75,7 +74,8 @@ def restore(
             files=told.attachments,
         )
         _sync(draft)
-        aside = _swap(draft, home, now) if taken else _move(draft, home)
+        aside = _aside(home, now) if taken else None
+        _move(draft, home, aside)
     lines = home / manifest.LINES
     return Restored(home, told, counts, made.public_key, new_key, aside, lines if lines.exists() else None)
 
@@ -105,31 +105,33 @@ def _alone(home: Path) -> Iterator[None]:
     (home / "run").mkdir(mode=0o700, exist_ok=True)
     lock = os.open(home / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock_alone(lock, home)
         yield
+    finally:
+        os.close(lock)
+
+
+def _lock_alone(lock: int, home: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
         who = ", ".join(f"{each.role} {each.pid}" for each in presence.living(home / "run"))
         raise StoreBusy(
             f"{home} is in use{f' by {who}' if who else ''}",
             hint="`spool down`, end what else reads or serves there, then again; nothing was changed",
         ) from exc
-    finally:
-        os.close(lock)
 
 
 @contextlib.contextmanager
 def _drafted(home: Path) -> Iterator[Path]:
-    """A folder beside the home that becomes the home; where it does not, it goes."""
-    draft = home.parent / f".{home.name}.restore-{secrets.token_hex(6)}"
+    """A folder beside the home that becomes the home; where it does not, it goes. Raises FileTrouble."""
     try:
         home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.mkdir(mode=0o700)
+        with scratch(home.parent, f".{home.name}.restore-") as draft:
+            yield draft
     except OSError as exc:
-        raise FileTrouble(f"{draft}: {exc.strerror}", hint="choose another --home") from exc
-    try:
-        yield draft
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        hint = "check the disk, or choose another --home; nothing was changed"
+        raise FileTrouble(f"{exc.filename or home}: {exc.strerror}", hint=hint) from exc
 
 
 def _check(draft: Path, file: Path, told: Manifest) -> None:
@@ -166,8 +168,6 @@ def _keys(draft: Path, home: Path) -> bool:
 
 
 def _sync(draft: Path) -> None:
-    for ending in _PARTS:
-        (draft / f"{sqlite.FILE}{ending}").unlink(missing_ok=True)
     for folder in (*(each for each in draft.iterdir() if each.is_dir()), draft):
         for each in folder.iterdir():
             if each.is_file():
@@ -177,29 +177,24 @@ def _sync(draft: Path) -> None:
         sync_folder(folder)
 
 
-def _move(draft: Path, home: Path) -> None:
+def _aside(home: Path, now: float) -> Path:
+    aside = home.with_name(f"{home.name}.before-{format_time(now).replace(':', '')}")
+    try:
+        return home.rename(aside)
+    except OSError as exc:
+        raise _in_the_way(home, exc) from exc
+
+
+def _move(draft: Path, home: Path, aside: Path | None) -> None:
+    """Give the draft the home's place. A kill before it leaves no home, and both of them whole beside it."""
     try:
         # An empty folder in its place is replaced: rename(2).
         draft.rename(home)
-        sync_folder(home.parent)
     except OSError as exc:
+        if aside is not None:
+            aside.rename(home)
         raise _in_the_way(home, exc) from exc
-
-
-def _swap(draft: Path, home: Path, now: float) -> Path:
-    aside = home.with_name(f"{home.name}.before-{format_time(now).replace(':', '')}")
-    try:
-        home.rename(aside)
-    except OSError as exc:
-        raise _in_the_way(home, exc) from exc
-    try:
-        draft.rename(home)
-    except OSError as exc:
-        aside.rename(home)
-        raise _in_the_way(home, exc) from exc
-    # A kill between the two leaves no home, and both whole beside it.
     sync_folder(home.parent)
-    return aside
 
 
 def _in_the_way(home: Path, exc: OSError) -> FileTrouble:

@@ -32,6 +32,8 @@ COMMANDS: Final = {
     "trace": "look",
     "status": "state",
     "doctor": "doctor",
+    "backup": "backup",
+    "restore": "backup",
     "log": "logs",
     "dead": "dead",
     "quarantine": "dead",
@@ -120,6 +122,7 @@ This host
   status [--check], log [-f]    what runs and what is stuck; the log
   mcp, hook EVENT               what an agent's client runs: tools; at its turns
   doctor                        what is wrong here, and what to type about it
+  backup FILE, restore FILE     all of this home in one file; put it back
   demo                          two hosts on this machine, to watch it work
 Other hosts
   peer                          add, authorize, list, check, resume, remove

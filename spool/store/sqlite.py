@@ -87,6 +87,8 @@ class SqliteStore:
         self._read_lock = threading.RLock()
         self._open: dict[str, tuple[apsw.Connection, SqliteTx]] = {}
         self._closed = False
+        # A commit failed on the disk, and what the log holds of it and before it may not be believed.
+        self._doubtful = False
         refuse_unsafe(home)
         if not self.path.exists():
             raise NotInitialised(f"no spool home at {home}")
@@ -110,11 +112,13 @@ class SqliteStore:
         with self._lock, translated(self.path):
             self._refuse_nested("full", "loose")
             connection, tx = self._connection("full" if sync else "loose")
+            if self._doubtful:
+                self._renew_log(connection)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield tx
                 # At commit, with sync, what was written is on the disk.
-                connection.execute("COMMIT")
+                self._commit(connection)
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -164,6 +168,27 @@ class SqliteStore:
             if self._home_lock >= 0:
                 os.close(self._home_lock)
                 self._home_lock = -1
+
+    def _commit(self, connection: apsw.Connection) -> None:
+        try:
+            connection.execute("COMMIT")
+        except apsw.IOError:
+            self._doubtful = True
+            with contextlib.suppress(apsw.Error):
+                self._renew_log(connection)
+            raise
+
+    def _renew_log(self, connection: apsw.Connection) -> None:
+        """Write the log back into the file and begin a new one, after a sync that failed.
+
+        The next sync would say that all is well and sync nothing of what failed: the kernel takes it for
+        written (lwn.net/Articles/752063), and what is committed after it would be lost with it. And a
+        crash would find the failed transaction whole in the log, and bring it back.
+        """
+        (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() or (1, 0, 0)
+        if busy:
+            raise apsw.BusyError("the log cannot be written back after an I/O error: it is in use")
+        self._doubtful = False
 
     def _refuse_nested(self, *kinds: str) -> None:
         if any(kind in self._open and self._open[kind][0].in_transaction for kind in kinds):
