@@ -141,6 +141,13 @@ def find(path: Path, *, peer: str, home: Path) -> str | None:
     return next((line for line in _lines(path) if _is_of(line, peer, home)), None)
 
 
+def rivals(path: Path, line: str) -> list[str]:
+    """Other lines for the same key: of all of them sshd takes the first. Raises OSError."""
+    kind, blob = line.rpartition('" ')[2].split()[:2]
+    lines = [old for old in _lines(path) if old != line and not old.lstrip().startswith("#")]
+    return [old for old in lines if f"{kind} {blob}" in " ".join(old.split())]
+
+
 def program(line: str) -> str:
     """The program that a line of ours starts; empty where it cannot be told."""
     command = re.match(r'restrict,command="((?:\\"|[^"])*)"', line)

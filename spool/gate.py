@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from spool import doorbell, inbox, log, outbox, presence, telling
+from spool import doorbell, doubts, inbox, log, outbox, presence, telling
 from spool.clock import Clock
 from spool.config import Peer, is_pattern, overlap
 from spool.errors import NotAuthorised, StoreFull, Superseded, VersionSkew
@@ -52,6 +52,8 @@ class Gate:
         self._linked_at = 0.0
         self._far_host = ""
         self._far_features: frozenset[str] = frozenset()
+        # Asked about up to here; None where nothing is in doubt.
+        self._asked_to: int | None = None
         self.freight = Freight(store, settings, peer, clock)
         self.carried = 0
 
@@ -67,6 +69,8 @@ class Gate:
 
     def hello(self) -> Hello:
         """What this host says first."""
+        with self._store.read() as tx:
+            restored = doubts.ours(tx)
         return Hello(
             host=self.host,
             spool=self._version,
@@ -74,6 +78,7 @@ class Gate:
             features=list(FEATURES),
             clock=self._clock.now(),
             dials=bool(self.peer.url),
+            restored=restored,
         )
 
     def arrived(self, hello: Hello, *, dialled: bool) -> None:
@@ -110,6 +115,7 @@ class Gate:
                 far_agents=self._free(tx, hello.agents),
                 clock_offset=hello.clock - now,
             )
+            self._asked_to = 0 if doubts.begin(tx, self.peer_name, hello.restored) else None
         self._far_host, self._far_features = hello.host, frozenset(hello.features)
         log.info(
             "link.up",
@@ -270,6 +276,18 @@ class Gate:
             rows = tx.sweepings.silent(self.peer_name, before=now - silent_s, now=now, limit=limit)
         return [Key(row.sender, row.id) for row in rows]
 
+    def doubted(self) -> list[Key]:
+        """The next messages that are in doubt since this host or the far one was restored."""
+        if (after := self._asked_to) is None:
+            return []
+        with self._store.read() as tx:
+            rows = tx.outbox.doubted(self.peer_name, after=after, limit=doubts.PAGE)
+        self._asked_to = rows[-1].seq if rows else None
+        if not rows:
+            with self._store.write(sync=False) as tx:
+                doubts.end(tx, self.peer_name)
+        return [Key(row.sender, row.id) for row in rows]
+
     def answer(self, keys: Sequence[Key]) -> list[Answer]:
         """Say how far the messages of this peer got."""
         router = self._settings.router()
@@ -306,12 +324,16 @@ class Gate:
         if lost:
             with self._store.write(sync=False) as tx:
                 rows = [tx.outbox.exact(told.id, told.sender) for told in lost]
-                mine = [row.seq for row in rows if row and row.peer == self.peer_name and not row.archived]
-                tx.outbox.offer_again(mine, now=now)
-                tx.attachments.lost(mine)
-            log.warning("message.unknown_there", peer=self.peer_name, count=len(mine))
+                mine = [row for row in rows if row and row.peer == self.peer_name and not row.archived]
+                again = doubts.offer_again(
+                    tx, self.freight.folder, self.host, self.peer_name, mine, now=now
+                )
+            log.warning("message.unknown_there", peer=self.peer_name, count=len(again))
         if acks:
             self.take_acks(acks)
+        if self._asked_to is not None:
+            with self._store.write(sync=False) as tx:
+                tx.outbox.believe([(told.sender, told.id) for told in answers])
 
     def counts(self) -> tuple[int, int, list[AgentNow]]:
         """Unread here, waiting for this peer, and how our agents stand: for the far side's `status`."""

@@ -82,9 +82,7 @@ class Budget:
     def close(self, tx: Tx, peer: str) -> bool:
         """Count what was taken, in the batch's transaction; True where the log should be told who is over."""
         if self._took:
-            tx.quotas.add(
-                peer, messages=self._took, bytes=self._took_bytes, paid_until=self._paid_until
-            )
+            tx.quotas.add(peer, messages=self._took, bytes=self._took_bytes, paid_until=self._paid_until)
         due = self._told_at is None or abs(self._now - self._told_at) >= TOLD_S
         if tell := self._deferred > 0 and due:
             tx.quotas.tell(peer, now=self._now)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from spool import log, loop_views, settings, sweep, whereabouts
+from spool import log, loop_views, quotas, settings, sweep, whereabouts
 from spool.api import Posted, Spool
 from spool.config import Peer
 from spool.errors import StoreError, UnknownPeer
@@ -271,7 +271,7 @@ _AFTER: Final = {"retried": State.QUEUED}
 
 
 def _told(event: Event) -> dict[str, Any]:
-    stays = {"deferred", "inferred", "lost", "held", "released"}
+    stays = {"deferred", "inferred", "lost", "held", "released", "restored"}
     state = State(event.state) if event.what in stays else _AFTER.get(event.what, State.DEAD)
     detail = f"{event.what}: {event.detail}" if event.detail not in (None, "", event.what) else event.what
     return _event(event.at, event.host, state, event.peer, event.attempt, detail)
@@ -356,7 +356,26 @@ def peer_status(spool: Spool, peer: Peer, row: PeerRow, queued: int) -> dict[str
         "last_error": row.error,
         "far": {"unread": row.far_unread, "queued": row.far_queued, "version": row.far_version},
         "agents": [each.view() for each in whereabouts.of_peer(spool, peer, now=spool.now())],
+        "here": brought_by(spool, peer, now=spool.now()),
     }
+
+
+def brought_by(spool: Spool, peer: Peer, *, now: float) -> dict[str, Any]:
+    """What of a peer waits here, and why no more of it is taken just now, if that is so."""
+    host = spool.config.host
+    room = spool.store.free_bytes() - host.low_water_mb * quotas.MB
+    with spool.store.read() as tx:
+        quota = tx.quotas.get(peer.name)
+    over = quotas.problem(quota, quotas.limits(host, peer), room=room, now=now)
+    return {"messages": quota.messages, "bytes": quota.bytes, "over_quota": over}
+
+
+def quota_remedy(peer: Peer) -> str:
+    """What to do about a peer that is over its quota."""
+    return (
+        "its agents' mail here: `spool inbox`, then `spool done ID`; or raise the quota under"
+        f" [peers.{peer.name}]; docs/runbook.md has more"
+    )
 
 
 def there(peer: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
-"""All that a disk may do to the store, counted: `python -m tests.disk_ordeals [faults|power|beginnings]…`.
+"""All that a disk may do to the store, counted: `python -m tests.disk_ordeals`.
 
-The tests try a share of it, drawn with a seed that they print; here it is all of it.
+The tests try a share of it; here it is all of it, or those of `faults`, `power`, `syncs` and `beginnings`
+that are named.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import Final
 
 from spool.store.schema import SCHEMA
 from tests.beginnings import beginning
-from tests.faults import WAYS, Count, Ordeal
+from tests.faults import WAYS, Count, Ordeal, insist
 from tests.power import Inquest, Tally, disk_of
-from tests.scripted import STEPS
+from tests.scripted import STEPS, checkpoint, reopen
 from tests.world import World
 
 # So few pages of the log before it is written back that most steps meet it.
@@ -40,15 +41,22 @@ def faults(folder: Path, rng: random.Random | None = None, *, ways: int = 2, one
     return ordeal.count
 
 
-def power(folder: Path, rng: random.Random, *, points: int | None = None) -> Tally:
-    """The power cut after each change of the files that the script makes, or after so many of them."""
-    world = World(folder)
+def power(folder: Path, rng: random.Random, *, points: int | None = None, syncs_fail: bool = False) -> Tally:
+    """The power cut after each change of the files that the script makes, or after so many of them.
+
+    With `syncs_fail`, the first synced commit of each step has failed before; only what SQLite does by
+    itself while it writes its log back is spared, since it tells nobody that it failed.
+    """
+    world = World(folder, pages=10_000) if syncs_fail else World(folder)
     try:
         world.vfs.changes = []
         begun, disk = world.state(), disk_of(world)
         world.open()
         for step in STEPS:
-            step(world)
+            if syncs_fail and step not in (checkpoint, reopen):
+                insist(step, world)
+            else:
+                step(world)
         every = range(1, world.changes + 1)
         inquest = Inquest(world, begun, _folder(folder, "found"))
         chosen = every if points is None else rng.sample(every, points)
@@ -98,6 +106,7 @@ def main(chosen: list[str]) -> None:
     parts: dict[str, Callable[[Path], object]] = {
         "faults": faults,
         "power": lambda folder: power(folder, rng),
+        "syncs": lambda folder: power(folder, rng, syncs_fail=True),
         "beginnings": lambda folder: begin(folder, rng),
     }
     for name in chosen or list(parts):

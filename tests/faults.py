@@ -14,7 +14,7 @@ import apsw
 from spool.errors import SpoolError
 from spool.store import sqlite
 from tests import scripted
-from tests.faulty_vfs import FULL, KINDS, Fault
+from tests.faulty_vfs import FULL, KINDS, Fault, Lost
 from tests.scripted import Step
 from tests.world import World, broken, damage, halves, lay_out, look, state_of
 
@@ -181,6 +181,25 @@ class Ordeal:
         with store.read() as tx:
             tx.outbox.counts()
         self._world.queue.queue_size()
+
+
+def insist(step: Step, world: World) -> None:
+    """Do a step whose first sync fails, and do it once more where it said so.
+
+    What the store does in between is noted: while it mends what the disk has lost, nothing is safe.
+    """
+    memory = dict(world.named), dict(world.promises), world.now.at
+    world.vfs.fault = Fault("sync", 1)
+    try:
+        step(world)
+    except SpoolError:
+        world.vfs.fault = None
+        lost = max(n for n, change in enumerate(world.vfs.changes or (), 1) if isinstance(change, Lost))
+        world.mended.append(range(lost, world.changes))
+        world.named, world.promises, world.now.at = memory
+        step(world)
+    finally:
+        world.vfs.fault = None
 
 
 def _kind(step: Step, raised: Exception | None) -> str | None:

@@ -220,7 +220,9 @@ class FaultyVfs:
         return self.fault.code or KINDS[kind]
 
     def _note(self, change: Change) -> None:
-        if self.changes is not None and (not isinstance(change, Written | Cut | Synced | Lost) or change.inode):
+        if self.changes is not None and (
+            not isinstance(change, Written | Cut | Synced | Lost) or change.inode
+        ):
             self.changes.append(change)
 
     # -- names --------------------------------------------------------------------------------

@@ -113,6 +113,7 @@ class World:
     Attributes:
         pages: of the log before it is written back; so few that this happens all the time.
         commits: every transaction so far; `named` what the script gave names to.
+        mended: during which changes the store wrote anew what a failed sync had lost.
         promises: by label; one that was taken back has an end.
     """
 
@@ -123,6 +124,7 @@ class World:
     commits: list[Commit] = field(default_factory=list)
     named: dict[str, Any] = field(default_factory=dict)
     promises: dict[str, Promise] = field(default_factory=dict)
+    mended: list[range] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.home = make_home(

@@ -14,8 +14,8 @@ from spool.cli.attaching import bar
 from spool.cli.common import Call, common
 from spool.cli.text import plain
 from spool.looking import ago
-from spool.views import when
 from spool.version import VERSION
+from spool.views import when
 
 if TYPE_CHECKING:
     from spool.backup.manifest import Manifest
@@ -128,7 +128,8 @@ def _notes(made: Restored, now: float) -> list[str]:
     made_at, counts = when(made.manifest.made_at), made.counts
     notes = [
         f"it stands as of {made_at}, {ago(now - made.manifest.made_at)} ago:"
-        f" {counts.queued} queued, {counts.on_its_way} on their way, {counts.unread} unread, {counts.read} read",
+        f" {counts.queued} queued, {counts.on_its_way} on their way,"
+        f" {counts.unread} unread, {counts.read} read",
         "sent from here since then: what was delivered is where it went, and not known here any more;"
         " what was not is gone",
         "queued then and delivered since: it is offered again, and each peer knows it and keeps its one copy",

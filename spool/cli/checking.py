@@ -66,6 +66,13 @@ class Found(NamedTuple):
 
 def check(spool: Spool, peer: Peer) -> Found:
     """Try a peer from the name to its spool's hello, or to its folders; never raises for what a peer does."""
+    found = _reached(spool, peer)
+    if (over := views.brought_by(spool, peer, now=time.time())["over_quota"]) is None:
+        return found
+    return Found([*found.steps, Step("quota", False, over, views.quota_remedy(peer))], found.agents)
+
+
+def _reached(spool: Spool, peer: Peer) -> Found:
     row = spool.peer_row(peer.name)
     if peer.is_files:
         return _of_folders(spool, peer, row)

@@ -33,19 +33,31 @@ _LEVELS: Final = ("failed", "warning", "ok")
 @click.option(
     "--authorized-keys", metavar="FILE", help="Where peers' keys stand; your own ~/.ssh/authorized_keys."
 )
-def doctor(call: Call, peers: bool, quick: bool, authorized_keys: str | None) -> None:
+@click.option("--repair", is_flag=True, help="Put in order what is safe, after showing it; then check.")
+@click.option("--yes", is_flag=True, help="Repair without asking.")
+def doctor(
+    call: Call, peers: bool, quick: bool, authorized_keys: str | None, repair: bool, yes: bool
+) -> None:
     """Check this host, and say of each thing that is wrong what to do; exit 1 if something fails.
 
-    Also where there is no home yet, or a broken one. Nothing is changed.
+    Also where there is no home yet, or a broken one. Nothing is changed without
+    --repair, which touches neither mail nor keys.
 
     \b
     Examples:
       spool doctor
       spool doctor --peers
       spool doctor --quick --json
+      spool doctor --repair
     """
     if peers and quick:
         raise click.UsageError("--peers and --quick: give one of them")
+    if repair:
+        from spool.cli import repairing
+
+        repairing.repair(call, quick=quick, yes=yes)
+    elif yes:
+        raise click.UsageError("--yes goes with --repair")
     keys = Path(authorized_keys).expanduser().absolute() if authorized_keys else None
     counts: Counter[str] = Counter()
     for finding in _findings(call, peers=peers, quick=quick, keys=keys):

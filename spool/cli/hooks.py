@@ -26,6 +26,10 @@ def hook(call: Call, event: str, wake: str | None, timeout: float) -> None:
     ends with exit code 2, which wakes the session. It is opt-in: `spool agent install --wake rewake`.
 
     The session reads as $SPOOL_AGENT, else as --agent, else as the only agent here.
+
+    \b
+    Example:
+      spool hook stop < input.json
     """
     from spool.hook.run import main
     from spool.hook.words import Asked

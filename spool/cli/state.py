@@ -129,6 +129,7 @@ def _peers(peers: list[dict[str, Any]], now: float) -> list[str]:
 
 def _peer(peer: dict[str, Any], now: float, *, error: bool) -> tuple[str, ...]:
     notes = [f"{peer['queued']} queued" if peer["queued"] else "", _there(peer)]
+    notes.append(peer["here"]["over_quota"] or "")
     if peer["retry_at"] is not None and (due := parse_time("retry_at", peer["retry_at"])) > now:
         notes.insert(1, f"next try in {ago(due - now)}")
     if error:

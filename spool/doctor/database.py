@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import apsw
@@ -10,6 +11,7 @@ import apsw
 from spool import views
 from spool.doctor.finding import Case, Finding, failed, ok, warning
 from spool.errors import SpoolError
+from spool.store import copying, tidying
 from spool.store.sqlite import OLDEST_SQLITE, SqliteStore
 
 MB: Final = 1024 * 1024
@@ -32,7 +34,7 @@ def look(case: Case) -> Iterator[Finding]:
                 )
     except SpoolError as exc:
         yield failed(
-            "database", exc.message, exc.hint or "`spool down`, copy the home away, restore a backup"
+            "database", exc.message, exc.hint or "`spool down`, copy the home away, `spool restore` a backup"
         )
 
 
@@ -49,17 +51,32 @@ def _whole(store: SqliteStore, *, quick: bool) -> Finding:
     said = f"{size / MB:,.1f} MB, WAL"
     if quick:
         return ok("database", f"{said}, not read through")
-    store.quick_check()
+    if damage := copying.damage(store.path):
+        return failed("database", f"{store.path}: {damage[0]}", _remedy(store, damage))
     return ok("database", f"{said}, read through and whole")
 
 
+def _remedy(store: SqliteStore, damage: list[str]) -> str:
+    if tidying.mendable(store.path, damage) is not None:
+        return "what is damaged can be made again: `spool doctor --repair`"
+    return "`spool down`, copy the home away, `spool restore` a backup"
+
+
 def _log_file(store: SqliteStore) -> Iterator[Finding]:
-    path = store.path.with_name(f"{store.path.name}-wal")
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        # Who closes the database last takes it away.
-        size = 0
-    if size > LARGE_WAL:
+    if (size := log_bytes(store)) > LARGE_WAL:
+        path = _log_path(store)
         found = f"{path.name} has {size // MB:,} MB: some process reads the database and does not end"
         yield warning("database", found, "`spool restart`; else look for it: `fuser -v " + str(path) + "`")
+
+
+def log_bytes(store: SqliteStore) -> int:
+    """The size of SQLite's log."""
+    try:
+        return _log_path(store).stat().st_size
+    except FileNotFoundError:
+        # Who closes the database last takes it away.
+        return 0
+
+
+def _log_path(store: SqliteStore) -> Path:
+    return store.path.with_name(f"{store.path.name}-wal")

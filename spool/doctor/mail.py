@@ -35,6 +35,9 @@ def _old(tx: Tx, now: float) -> Iterator[Finding]:
         yield failed("mail", found, "`spool outbox`, then `spool trace ID`: each attempt has its reason")
     if unread is not None and now - unread > UNREAD_S:
         yield warning("mail", f"unread for {ago(now - unread)}", "`spool inbox`; does its agent still look?")
+    if stuck := tx.sweepings.stuck(now=now):
+        found = f"{counted(stuck, 'lease')} of a clock that has leapt since; they count as none"
+        yield warning("mail", found, "`spool doctor --repair`")
     if late := tx.outbox.late(now=now) + tx.inbox.late(now=now):
         yield warning("mail", f"{late} overdue: an answer was wanted by now", "`spool inbox`, `spool outbox`")
 

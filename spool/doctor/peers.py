@@ -37,6 +37,7 @@ def look(case: Case) -> Iterator[Finding]:
             *_is_let_in(case, peer),
             *_host_key(peer),
             *_names(case.config, peer, row),
+            *_quota(case.spool, peer, case.now),
         ]
         yield from found
         if all(each.level == "ok" for each in found):
@@ -70,6 +71,11 @@ def _why(row: PeerRow) -> str:
     return " ".join(f"{kind}{row.error}".split()) if row.error else ""
 
 
+def _quota(spool: Spool, peer: Peer, now: float) -> Iterator[Finding]:
+    if (over := views.brought_by(spool, peer, now=now)["over_quota"]) is not None:
+        yield warning(f"peer {peer.name}", over, views.quota_remedy(peer))
+
+
 def _is_let_in(case: Case, peer: Peer) -> Iterator[Finding]:
     """A peer that dials us needs its line in authorized_keys, which sshd heeds and whose program is there."""
     if peer.url:
@@ -91,6 +97,11 @@ def _is_let_in(case: Case, peer: Peer) -> Iterator[Finding]:
     program = authorized.program(line)
     if shutil.which(program) is None:
         yield failed(topic, f"its line in {case.keys} starts {program}, which cannot be run", _again(peer))
+    if authorized.rivals(case.keys, line):
+        found = f"its key stands in {case.keys} more than once: the first line counts, forced command or not"
+        yield failed(
+            topic, found, f"`$EDITOR {case.keys}`: leave the line that ends in `serve --peer {peer.name}`"
+        )
     if problem := authorized.strict_modes(case.keys):
         said, _, remedy = problem.partition(": ")
         yield failed(topic, said, remedy or f"`ls -ld {case.keys.parent}`: it must be yours")

@@ -12,6 +12,7 @@ from spool import config
 from spool import home as homes
 from spool.doctor.finding import Case, Finding, failed, ok, warning
 from spool.errors import SpoolError, UnsafeHome
+from spool.store import sqlite
 
 MB: Final = 1024 * 1024
 # Below so many times the low-water mark there is still time to do something.
@@ -23,6 +24,7 @@ def look(case: Case) -> Iterator[Finding]:
     """Check the place where the mail lies."""
     yield from _home(case.home)
     yield from _folders(case.home)
+    yield from _database_files(case.home)
     yield from _settings_file(case)
     yield _key(case.home)
     yield _disk(case)
@@ -53,6 +55,13 @@ def _folders(home: Path) -> Iterator[Finding]:
             yield failed("home", f"{path} cannot be written to", f"`chmod u+rwx {path}`, as its owner")
         elif path.stat().st_mode & 0o022:
             yield failed("home", f"others may write to {path}", f"`chmod 700 {path}`")
+
+
+def _database_files(home: Path) -> Iterator[Finding]:
+    for name in (sqlite.FILE, f"{sqlite.FILE}-wal", f"{sqlite.FILE}-shm"):
+        path = home / name
+        if path.exists() and path.stat().st_mode & 0o077:
+            yield warning("home", f"others may look into {path}", f"`chmod 600 {path}`")
 
 
 def _settings_file(case: Case) -> Iterator[Finding]:

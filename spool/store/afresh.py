@@ -92,7 +92,8 @@ def _count_files(db: apsw.Connection, files: Collection[str]) -> None:
 def _counts(db: apsw.Connection) -> Counts:
     row = db.execute(
         "SELECT (SELECT count(*) FROM outbox WHERE state = 'queued'),"
-        " (SELECT count(*) FROM outbox WHERE state IN ('sent', 'received', 'read')),"
+        " (SELECT count(*) FROM outbox WHERE state IN ('sent', 'received', 'read')"
+        " AND peer <> ''),"
         " (SELECT count(*) FROM inbox WHERE state = 'unread'),"
         " (SELECT count(*) FROM inbox WHERE state = 'read')"
     ).fetchone()

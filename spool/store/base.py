@@ -142,6 +142,15 @@ class OutboxRows(Protocol):
     def offer_again(self, seqs: Iterable[int], *, now: float) -> None:
         """Make rows due although their state says sent: the next hop does not have them."""
 
+    def doubt(self, peer: str) -> None:
+        """How far the messages got that this peer took is not sure any more, until it has been asked."""
+
+    def doubted(self, peer: str, *, after: int, limit: int) -> list[Outgoing]:
+        """Rows above `after` in doubt, by their sequence."""
+
+    def believe(self, keys: Iterable[tuple[str, str]]) -> None:
+        """The peer has been asked about these, by sender and id; once more is nothing new."""
+
     def unproven(self, peer: str, *, after: int, limit: int) -> list[Unproven]:
         """Rows of a peer that stand at sent, by their sequence, from behind `after`."""
 
@@ -522,6 +531,16 @@ class Sweepings(Protocol):
 
     def due_peers(self, *, now: float) -> list[str]:
         """Linked peers for which something is due."""
+
+    def stuck(self, *, now: float) -> int:
+        """How many leases end more than an hour from now: a clock that has leapt since wrote them, and
+        they count as none."""
+
+    def free_stuck(self, *, now: float) -> None:
+        """End those leases."""
+
+    def archived(self) -> int:
+        """How many rows the archive has; counts them."""
 
     def silent(self, peer: str, *, before: float, now: float, limit: int) -> list[Outgoing]:
         """Rows that stand at sent since `before`; marks them as asked for at `now`."""

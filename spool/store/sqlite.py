@@ -188,6 +188,13 @@ class SqliteStore:
         (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() or (1, 0, 0)
         if busy:
             raise apsw.BusyError("the log cannot be written back after an I/O error: it is in use")
+        # The first write to a new log syncs that: until then the old one may be found in its place.
+        try:
+            connection.execute(f"PRAGMA user_version={_user_version(connection)}")
+        except apsw.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
         self._doubtful = False
 
     def _refuse_nested(self, *kinds: str) -> None:

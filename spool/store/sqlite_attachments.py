@@ -16,7 +16,7 @@ _LONGEST_S: Final = 3600.0
 _DUE: Final = """
 SELECT a.sha256, max(a.bytes) FROM attached AS a INDEXED BY attached_peer
 CROSS JOIN outbox AS o ON o.seq = a.outbox
-WHERE a.peer = ?1 AND a.there = 0 AND o.state IN ('queued', 'sent') AND o.due IS NOT NULL
+WHERE a.peer = ?1 AND a.there = 0 AND o.due IS NOT NULL
   AND (o.due <= ?2 OR o.due > ?2 + ?3) AND o.expires_at > ?2
 GROUP BY a.sha256 ORDER BY min(o.class), min(o.place) LIMIT ?4"""
 
@@ -38,7 +38,7 @@ _UNNEEDED: Final = """
 SELECT name FROM attachments AS f
 WHERE (length(name) <> 64 AND at <= ?2) OR (length(name) = 64 AND at <= ?1
   AND NOT EXISTS (SELECT 1 FROM attached AS a JOIN outbox AS o ON o.seq = a.outbox
-                  WHERE a.sha256 = f.name AND o.state IN ('queued', 'sent'))
+                  WHERE a.sha256 = f.name AND (o.state IN ('queued', 'sent') OR o.due IS NOT NULL))
   AND NOT EXISTS (SELECT 1 FROM enclosed AS e JOIN inbox AS i ON i.seq = e.inbox WHERE e.sha256 = f.name))
 LIMIT ?3"""
 

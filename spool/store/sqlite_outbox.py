@@ -72,13 +72,14 @@ _LIVE: Final = _advances("outbox", "seq = ?1 AND id = ?6")
 _ARCHIVED: Final = _advances("outbox_archive", "id = ?1 AND sender = ?6")
 # The far side's word on receipt may come after its word on reading.
 _FILL: Final = """
-UPDATE outbox SET received_there = ifnull(received_there, ?2), far_host = ifnull(far_host, ?3)
-WHERE seq = ?1 AND id = ?4"""
+UPDATE outbox SET received_there = ifnull(received_there, ?2), far_host = ifnull(far_host, ?3),
+    due = NULL, lease_until = 0
+WHERE seq = ?1 AND id = ?4 AND state IN ('received', 'read', 'done')"""
 
 # It was offered again, and the next hop has it: what becomes of it there counts from now.
 _AGAIN: Final = """
 UPDATE outbox SET sent_at = CASE WHEN due IS NULL THEN sent_at ELSE ?3 END, due = NULL, lease_until = 0
-WHERE seq = ?1 AND id = ?2 AND state = 'sent'"""
+WHERE seq = ?1 AND id = ?2 AND state IN ('sent', 'received', 'read')"""
 
 # Who answers a message is the agent it was for, by whatever way, or anybody at the peer it went to: there it
 # may have been handed on to another agent.
@@ -191,8 +192,26 @@ class SqliteOutbox:
 
     def offer_again(self, seqs: Iterable[int], *, now: float) -> None:
         self._db.executemany(
-            "UPDATE outbox SET due = ?, lease_until = 0 WHERE seq = ? AND state IN ('queued', 'sent')",
+            "UPDATE outbox SET due = ?1, lease_until = 0 WHERE seq = ?2 AND (state IN ('queued', 'sent')"
+            " OR (state IN ('received', 'read') AND asked_at < 0 AND expires_at > ?1))",
             [(now, seq) for seq in seqs],
+        )
+
+    def doubt(self, peer: str) -> None:
+        self._db.execute(
+            "UPDATE outbox SET asked_at = -1 WHERE peer = ? AND due IS NULL"
+            " AND state IN ('sent', 'received', 'read')",
+            (peer,),
+        )
+
+    def doubted(self, peer: str, *, after: int, limit: int) -> list[Outgoing]:
+        return self._rows(
+            "WHERE seq > ? AND peer = ? AND asked_at < 0 ORDER BY seq LIMIT ?", (after, peer, limit)
+        )
+
+    def believe(self, keys: Iterable[tuple[str, str]]) -> None:
+        self._db.executemany(
+            "UPDATE outbox SET asked_at = NULL WHERE sender = ? AND id = ? AND asked_at < 0", keys
         )
 
     def unproven(self, peer: str, *, after: int, limit: int) -> list[Unproven]:

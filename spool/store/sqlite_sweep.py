@@ -15,6 +15,8 @@ LONGEST_LEASE_S: Final = 3600.0
 # to say better: that hop ends it at its own lifetime, and its word may be on its way.
 SILENCE_S: Final = 86_400.0
 ANSWER_S: Final = 60.0
+_LEASED: Final = ("outbox", "inbox", "acks")
+_STUCK: Final = "SELECT count(*) AS n FROM {} WHERE lease_until > ?1"
 _OUT: Final = ", ".join(sqlite_outbox.COLUMNS)
 _IN: Final = ", ".join(sqlite_inbox.COLUMNS)
 
@@ -84,6 +86,25 @@ class SqliteSweepings:
     def due_peers(self, *, now: float) -> list[str]:
         linked = self._db.execute("SELECT name FROM peers WHERE state = 'linked'").fetchall()
         return [name for (name,) in linked if self.due(name, now=now)]
+
+    def stuck(self, *, now: float) -> int:
+        (count,) = self._db.execute(
+            "SELECT sum(n) FROM (" + " UNION ALL ".join(_STUCK.format(table) for table in _LEASED) + ")",
+            (now + LONGEST_LEASE_S,),
+        ).fetchone()
+        return int(count)
+
+    def free_stuck(self, *, now: float) -> None:
+        for table in _LEASED:
+            self._db.execute(
+                f"UPDATE {table} SET lease_until = 0 WHERE lease_until > ?", (now + LONGEST_LEASE_S,)
+            )
+
+    def archived(self) -> int:
+        row = self._db.execute(
+            "SELECT (SELECT count(*) FROM outbox_archive) + (SELECT count(*) FROM inbox_archive)"
+        ).fetchone()
+        return int(row[0])
 
     def silent(self, peer: str, *, before: float, now: float, limit: int) -> list[Outgoing]:
         rows = self._db.execute(

@@ -25,7 +25,8 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 class Hello(msgspec.Struct, tag_field="f", tag="hello", omit_defaults=True):
     """The first frame of each side. `v` is the newest protocol it speaks, `least` the oldest;
-    `clock` is its time in seconds since the epoch; `dials` says it has a url for the other."""
+    `clock` is its time in seconds since the epoch; `dials` says it has a url for the other; `restored`
+    names the backup that was put back there last: what it was told since that was made, it may not know."""
 
     host: str
     v: int = VERSION
@@ -35,6 +36,7 @@ class Hello(msgspec.Struct, tag_field="f", tag="hello", omit_defaults=True):
     features: list[str] = []
     clock: float = 0.0
     dials: bool = False
+    restored: str = ""
 
 
 class Item(msgspec.Struct, omit_defaults=True):

@@ -186,6 +186,7 @@ class Link:
                 self._send(frames.Answers(n, self._gate.answer(keys)))
             case frames.Answers(items=answers):
                 self._gate.take_answers(answers)
+                self._ask_what_is_in_doubt()
                 self.poke()
             case frames.Ping(n=n, echo=echo, unread=unread, queued=queued, agents=agents):
                 if echo:
@@ -240,6 +241,7 @@ class Link:
 
     def _write(self) -> None:
         self._ask_where_it_stands(silent_s=0.0)
+        self._ask_what_is_in_doubt()
         self._ping(echo=True)
         while not self._ended.is_set():
             if (waiting := self._next()) is not None:
@@ -337,7 +339,14 @@ class Link:
                 self._ping(echo=False)
 
     def _ask_where_it_stands(self, silent_s: float = SILENT_S) -> None:
-        if keys := self._gate.questions(silent_s=silent_s):
+        self._query(self._gate.questions(silent_s=silent_s))
+
+    def _ask_what_is_in_doubt(self) -> None:
+        # A page at a time, the next one when it was answered.
+        self._query(self._gate.doubted())
+
+    def _query(self, keys: list[frames.Key]) -> None:
+        if keys:
             with self._wake:
                 n = self._window.next_number()
             self._send(frames.Query(n, keys))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 from spool.errors import LinkError, StoreError
 from spool.gate import SILENT_S
@@ -16,7 +16,6 @@ from tests.machine.hosts import Program
 from tests.machine.truth import Truth
 from tests.machine.watching import WatchedGate
 
-Side = Literal[0, 1]
 T = TypeVar("T")
 # More frames than any exchange of the machine has: a link that talks on and on is a storm.
 STORM: Final = 400
@@ -110,7 +109,7 @@ class Cable:
         """The names of the hosts, that of the one that dialled first."""
         return self.ends[0].program.host.name, self.ends[1].program.host.name
 
-    def pump(self, side: Side) -> int:
+    def pump(self, side: int) -> int:
         """Put on the way what an end has to say; how many frames."""
         end = self.ends[side]
         if not end.alive:
@@ -120,7 +119,7 @@ class Cable:
         count("frames sent", len(said))
         return len(said)
 
-    def deliver(self, side: Side, many: int) -> int:
+    def deliver(self, side: int, many: int) -> int:
         """Let the first frames that an end has sent arrive, in one go; how many."""
         way, far = self.ways[side], self.ends[1 - side]
         lines = [way.popleft() for _ in range(min(many, len(way)))]

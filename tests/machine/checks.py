@@ -98,10 +98,7 @@ def _reachable(state: State, *, revived: bool) -> set[State]:
     found, new = {state}, {state}
     while new:
         new = {
-            to
-            for old in new
-            for to in MOVES[old]
-            if revived or (old, to) != (State.DEAD, State.QUEUED)
+            to for old in new for to in MOVES[old] if revived or (old, to) != (State.DEAD, State.QUEUED)
         } - found
         found |= new
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import apsw
 
 from spool.states import State
@@ -29,21 +31,23 @@ def look(host: Host) -> Look:
 
 def _outs(eye: apsw.Connection, name: str) -> dict[Key, Out]:
     found: dict[Key, Out] = {}
+    row: tuple[Any, ...]
     for table in ("outbox", "outbox_archive"):
-        for sender, id, state, *more in eye.execute(f"SELECT {_OUT} FROM {table}"):
-            key = Key(sender, id)
+        for row in eye.execute(f"SELECT {_OUT} FROM {table}").fetchall():
+            key = Key(*row[:2])
             assert key not in found, f"I1: {name} has {key} twice in its outbox and archive"
-            found[key] = Out(key, State(state), *more, table != "outbox")
+            found[key] = Out._make((key, State(row[2]), *row[3:], table != "outbox"))
     return found
 
 
 def _ins(eye: apsw.Connection, name: str) -> dict[Key, In]:
     found: dict[Key, In] = {}
+    row: tuple[Any, ...]
     for table in ("inbox", "inbox_archive"):
-        for sender, id, *more in eye.execute(f"SELECT {_IN} FROM {table}"):
-            key = Key(sender, id)
+        for row in eye.execute(f"SELECT {_IN} FROM {table}").fetchall():
+            key = Key(*row[:2])
             assert key not in found, f"I2: {name} has {key} twice in its inbox and archive"
-            found[key] = In(key, *more, table != "inbox")
+            found[key] = In._make((key, *row[2:], table != "inbox"))
     return found
 
 

@@ -120,7 +120,7 @@ class Mail(RuleBasedStateMachine):
     def day(self, sender: int, to: str, acts: list[str]) -> None:
         """As on any day: mail is sent, carried, and worked on; what comes of it is still to be told."""
         self.mail(sender, to, 2)
-        self.carry(1)
+        self.carry(False)
         for n, act in enumerate(acts):
             self._fresh += 1
             self._act(act, to, n, f"n{self._fresh}", "done")
@@ -160,12 +160,18 @@ class Mail(RuleBasedStateMachine):
             case "deliver":
                 self.world.deliver(chosen, side, many)
 
-    @rule(rounds=st.integers(1, 2))
-    def carry(self, rounds: int) -> None:
-        """What consumers do all day: a pair without a link gets one, and every link carries what there is."""
+    @rule(asks=st.booleans())
+    def carry(self, asks: bool) -> None:
+        """What consumers do all day: a pair without a link gets one, and every link carries what there is;
+        perhaps each then asks how far its mail got, before the next one has carried it on."""
+        if not asks:
+            self.world.make_room()
         self.world.dial_all()
-        for _ in range(rounds):
-            for cable in list(self.world.cables):
+        for cable in list(self.world.cables):
+            self.world.flow(cable)
+            if asks:
+                self.world.keep(cable, 0, 0.0)
+                self.world.keep(cable, 1, 0.0)
                 self.world.flow(cable)
 
     @precondition(_linked)
@@ -214,7 +220,7 @@ class Mail(RuleBasedStateMachine):
         """A program will die at one of its next store steps; perhaps it comes to them at once."""
         self.world.arm(self._host(host), role, left, point)
         if busy:
-            self.carry(1)
+            self.carry(False)
 
     @rule(host=SMALL, what=FAULTS, role=PROGRAMS, lost=SMALL, seconds=LEAPS_S)
     def fault(self, host: int, what: str, role: Role, lost: int, seconds: float) -> None:

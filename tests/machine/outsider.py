@@ -1,4 +1,4 @@
-"""A peer that is no spool of ours: it brings what it likes, as often as it likes, and takes what is for it."""
+"""A peer that is no spool of ours: it brings what it likes, as often as it likes, and takes its mail."""
 
 from __future__ import annotations
 

@@ -38,9 +38,7 @@ class Readers:
         """Lease the next message for an agent."""
         spool, now = self._host.program("desk").spool, self._host.now()
         # Where the program dies on the way, nobody knows which one it was.
-        for key, row in look(self._host).inn.items():
-            if row.agent == agent:
-                self._truth.touched.add(key)
+        self._truth.touched |= {key for key, there in look(self._host).inn.items() if there.agent == agent}
         row, _ = inbox.take(spool.store, self._host.name, agent, now=now)
         if row is None:
             return

@@ -347,7 +347,7 @@ def test_status_has_the_shape_that_scripts_rely_on(pair: tuple[Host, Host]) -> N
     assert told["outbox"]["queued"] == 1 and told["oldest_queued_s"] >= 0
     (peer,) = told["peers"]
     assert peer.keys() == set(
-        ["name", "url", "state", "last_contact", "queued", "retry_at", "last_error", "far", "agents"]
+        ["name", "url", "state", "last_contact", "queued", "retry_at", "last_error", "far", "agents", "here"]
     )
     assert peer["far"].keys() == {"unread", "queued", "version"}
     assert (peer["state"], peer["queued"]) == ("waiting", 1)

@@ -37,6 +37,9 @@ HOST: dict[str, Any] = {
     "autostart": True,
     "loop_turns": 4,
     "loop_window_s": 60.0,
+    "quota_minute": 60,
+    "quota_waiting": 10,
+    "quota_mb": 1,
 }
 # What of a peer says how it is reached: it is reached anew. Of the rest, a link takes no notice.
 REACHED: dict[str, Any] = {
@@ -52,6 +55,7 @@ REACHED: dict[str, Any] = {
     "poll_s": 9.0,
 }
 ROUTED: dict[str, Any] = {"agents": ["carol", "dora"], "via": ["eve"]}
+QUOTAS = {"quota_minute": 60, "quota_waiting": 10, "quota_mb": 1}
 # A hello tells these: the far side must be told again.
 TOLD = {"name", "agents"}
 
@@ -106,7 +110,7 @@ def set_host(home: Path, key: str, value: Any) -> None:
 def test_each_key_is_thought_of() -> None:
     """A key that nobody decided about would hold half."""
     assert set(Host.__struct_fields__) <= HOST.keys()
-    assert set(Peer.__struct_fields__) - {"name"} == REACHED.keys() | ROUTED.keys()
+    assert set(Peer.__struct_fields__) - {"name"} == REACHED.keys() | ROUTED.keys() | QUOTAS.keys()
 
 
 @pytest.mark.parametrize("key", sorted(set(HOST) & set(Host.__struct_fields__)))
@@ -138,6 +142,16 @@ def test_who_lives_there_changes_without_a_new_link(running: Running, key: str) 
     running.carrier.refresh()
     until(lambda: getattr(running.settings.config.peer("cloud"), key) == ROUTED[key])
     assert running.settings.router().resolve(ROUTED[key][-1]).peer == "cloud"
+    assert running.caller is before
+
+
+@pytest.mark.parametrize("key", sorted(QUOTAS))
+def test_a_quota_changes_without_a_new_link(running: Running, key: str) -> None:
+    """Who floods us is held back at once, and a link that is up stays up."""
+    before = running.caller
+    set_peer(running.home, "cloud", {key: QUOTAS[key]})
+    running.carrier.refresh()
+    until(lambda: getattr(running.settings.config.peer("cloud"), key) == QUOTAS[key])
     assert running.caller is before
 
 

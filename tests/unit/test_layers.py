@@ -18,7 +18,7 @@ FLOORS = {
     3: (
         "outbox inbox folder attachments freight backup"
         " router carrier claims gate sweep doorbell presence settings home config_edit authorized files_gate"
-        " quotas kit far living resting waiters sessions telling loops store transports"
+        " quotas kit far living resting waiters sessions telling loops doubts store transports"
     ),
     4: (
         "api desk looking attending sending reading waiting mending history loop_views"
