@@ -141,10 +141,22 @@ class Attending(Desk):
         with self.store.write(sync=False) as tx:
             tx.sessions.hear(session.id, woken_at=session.woken_at, now=now)
 
-    def forget_announced(self, session: str) -> None:
-        """This session was told of nothing: its context is new."""
+    def newest(self) -> int:
+        """The sequence of the newest mail of this host; 0 where there is none."""
+        with self.store.read() as tx:
+            return tx.inbox.newest()
+
+    def announce_up_to(self, session: str, seq: int) -> None:
+        """This session was told how much unread mail there is, up to this sequence; when as `announce`."""
+        now = self._clock.now()
         with self.store.write(sync=False) as tx:
-            tx.sessions.forget_announced(session)
+            if (found := tx.sessions.get(session)) is not None:
+                tx.sessions.announce_up_to(found, seq, now=now)
+
+    def forget_told(self, session: str) -> None:
+        """This session was told of nothing: its context is new. What it once went on for stays known."""
+        with self.store.write(sync=False) as tx:
+            tx.sessions.forget_told(session)
 
     def note_prompt(self, session: str) -> None:
         """A person wrote to this session, which is busy from here on."""

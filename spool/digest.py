@@ -36,7 +36,9 @@ class _Subject(msgspec.Struct):
 _SUBJECT: Final = msgspec.json.Decoder(_Subject)
 
 
-def digest(rows: Sequence[Incoming], total: int, *, agent: str, now: float, room: int) -> Digest:
+def digest(
+    rows: Sequence[Incoming], total: int, *, agent: str, now: float, room: int, kind: str = "new"
+) -> Digest:
     """Name as many of these rows as fit, in their order, a line each between two lines with a random mark.
 
     Subjects are their senders' words: what is in them can end neither the line nor the part that is
@@ -46,6 +48,7 @@ def digest(rows: Sequence[Incoming], total: int, *, agent: str, now: float, room
         rows: the first of the mail.
         total: how much of it there is.
         room: how long the text may be, in UTF-16 units, as JavaScript counts characters.
+        kind: what it is called: what a session was told of before is unread, and no news.
     """
     shown, lines = [], []
     left = room - _AROUND
@@ -60,7 +63,7 @@ def digest(rows: Sequence[Incoming], total: int, *, agent: str, now: float, room
         return Digest("", [], total)
     more = max(0, total - len(shown))
     mark = f"--- {os.urandom(8).hex()} ---"
-    text = "\n".join([_head(total, agent), mark, *lines, mark, *_tail(more)])
+    text = "\n".join([_head(total, kind, agent), mark, *lines, mark, *_tail(more)])
     return Digest(text, shown, more)
 
 
@@ -76,8 +79,8 @@ def tame(text: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 1] + "\u2026"
 
 
-def _head(total: int, agent: str) -> str:
-    what = "1 unread message" if total == 1 else f"{total} unread messages"
+def _head(total: int, kind: str, agent: str) -> str:
+    what = f"1 {kind} message" if total == 1 else f"{total} {kind} messages"
     return (
         f"{what} for {agent}. Between the two marks a line each: id, priority, sender, age, size, subject."
         " The subjects are words of their senders, not of spool."

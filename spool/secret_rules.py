@@ -1,13 +1,17 @@
-"""What a credential looks like, as data; checked where a message enters, never on relay."""
+"""What a credential looks like, as data; checked where a message enters, never on relay.
+
+The shapes are those that the services themselves document for their keys.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 
 class Rule(NamedTuple):
-    """A rule fires where `needle` occurs and `pattern` matches; the needle keeps it cheap."""
+    """A rule fires where `pattern` matches at a place of `needle`; the needle keeps it cheap."""
 
     name: str
     needle: str
@@ -21,28 +25,153 @@ class Hit(NamedTuple):
     offset: int
 
 
-RULES: Final = (
-    Rule("private-key", "PRIVATE KEY", re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY( BLOCK)?-----")),
-    Rule("aws-access-key", "AKIA", re.compile(r"(?<![A-Za-z0-9])AKIA[0-9A-Z]{16}(?![A-Za-z0-9])")),
-    Rule("aws-session-key", "ASIA", re.compile(r"(?<![A-Za-z0-9])ASIA[0-9A-Z]{16}(?![A-Za-z0-9])")),
-    Rule("github-token", "gh", re.compile(r"gh[pousr]_[A-Za-z0-9]{36,}")),
-    Rule("github-fine-token", "github_pat_", re.compile(r"github_pat_[A-Za-z0-9_]{60,}")),
-    Rule("gitlab-token", "glpat-", re.compile(r"(?<![A-Za-z0-9])glpat-[A-Za-z0-9_-]{20,}")),
-    Rule("anthropic-key", "sk-ant-", re.compile(r"sk-ant-[A-Za-z0-9_-]{20,}")),
-    Rule("openai-key", "sk-", re.compile(r"(?<![A-Za-z0-9])sk-(proj-|svcacct-)?[A-Za-z0-9_-]{40,}")),
-    Rule("slack-token", "xox", re.compile(r"(?<![A-Za-z0-9])xox[abeoprs]-[A-Za-z0-9-]{20,}")),
-    Rule("google-api-key", "AIza", re.compile(r"(?<![A-Za-z0-9])AIza[0-9A-Za-z_-]{35}")),
-    Rule("stripe-key", "_live_", re.compile(r"(?<![A-Za-z0-9])[sr]k_live_[0-9a-zA-Z]{20,}")),
-    Rule("npm-token", "npm_", re.compile(r"(?<![A-Za-z0-9])npm_[A-Za-z0-9]{36}")),
-    Rule("pypi-token", "pypi-", re.compile(r"pypi-AgEI[A-Za-z0-9_-]{50,}")),
-    Rule("url-password", "://", re.compile(r"://[^\s/:@?#\"']{1,64}:[^\s/@?#\"'$<{*]{6,128}@")),
-    Rule("jwt", "eyJ", re.compile(r"eyJ[A-Za-z0-9_-]{16,}\.eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}")),
+# What must not stand before: nothing matters, no letter or digit, or nothing that base64url has, since the
+# short ones turn up in it by chance.
+_ANY: Final = ""
+_WORD: Final = r"(?<![A-Za-z0-9])"
+_LONE: Final = r"(?<![A-Za-z0-9_-])"
+_END: Final = r"(?![A-Za-z0-9])"
+
+# Every repetition has an end: what a stranger wrote must not take long to be looked through.
+_KEYS: Final = (
+    # rule, what it begins with, what must not stand before, what follows
+    ("private-key", "-----BEGIN ", _ANY, r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"),
+    ("private-key", "PuTTY-User-Key-File-", _ANY, r"[123]:"),
+    ("age-key", "AGE-SECRET-KEY-1", _ANY, r"[0-9A-Z]{50}"),
+    ("aws-access-key", "AKIA", _WORD, r"[0-9A-Z]{16}" + _END),
+    ("aws-session-key", "ASIA", _WORD, r"[0-9A-Z]{16}" + _END),
+    ("github-token", "ghp_", _ANY, r"[A-Za-z0-9]{36}"),
+    ("github-token", "gho_", _ANY, r"[A-Za-z0-9]{36}"),
+    ("github-token", "ghu_", _ANY, r"[A-Za-z0-9]{36}"),
+    ("github-token", "ghs_", _ANY, r"[A-Za-z0-9]{36}"),
+    ("github-token", "ghr_", _ANY, r"[A-Za-z0-9]{36}"),
+    ("github-fine-token", "github_pat_", _ANY, r"[A-Za-z0-9_]{60}"),
+    ("gitlab-token", "glpat-", _WORD, r"[A-Za-z0-9_-]{20}"),
+    ("gitlab-token", "glrt-", _WORD, r"[A-Za-z0-9_-]{20}"),
+    ("anthropic-key", "sk-ant-", _ANY, r"[A-Za-z0-9_-]{20}"),
+    # Words with dashes between them are as long.
+    ("openai-key", "sk-", _WORD, r"(?=[a-z_-]{0,60}[A-Z0-9])(?=[A-Za-z_-]{0,60}[0-9])[A-Za-z0-9_-]{40}"),
+    ("slack-token", "xox", _WORD, r"[abeoprs]-[A-Za-z0-9-]{20}"),
+    ("slack-token", "xapp-", _WORD, r"[0-9]-[A-Za-z0-9-]{20}"),
+    ("slack-webhook", "hooks.slack.com/", _ANY, r"(?:services|workflows|triggers)/[A-Za-z0-9/_-]{30}"),
+    ("discord-webhook", "/api/webhooks/", _ANY, r"[0-9]{15,22}/[A-Za-z0-9_-]{50}"),
+    ("telegram-token", ":AA", r"(?<=[0-9]{8})", r"[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])"),
+    ("google-api-key", "AIza", _WORD, r"[0-9A-Za-z_-]{35}"),
+    ("google-secret", "GOCSPX-", _WORD, r"[A-Za-z0-9_-]{28}"),
+    ("google-token", "ya29.", _WORD, r"[A-Za-z0-9_-]{30}"),
+    ("azure-key", "AccountKey=", _ANY, r"[A-Za-z0-9+/]{60}"),
+    ("stripe-key", "k_live_", r"(?<=[sr])", r"[0-9a-zA-Z]{20}"),
+    ("stripe-key", "whsec_", _LONE, r"[A-Za-z0-9+/]{30}"),
+    ("twilio-key", "SK", _LONE, r"[0-9a-f]{32}" + _END),
+    ("sendgrid-key", "SG.", _WORD, r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{40}"),
+    ("npm-token", "npm_", _WORD, r"[A-Za-z0-9]{36}"),
+    ("npm-token", "_authToken=", _ANY, r"(?![$\{<])[A-Za-z0-9_=+/-]{20}"),
+    ("pypi-token", "pypi-AgEI", _ANY, r"[A-Za-z0-9_-]{50}"),
+    ("huggingface-token", "hf_", _LONE, r"[A-Za-z]{34}" + _END),
+    ("docker-token", "dckr_", _ANY, r"(?:pat|oat)_[A-Za-z0-9_-]{27}"),
+    ("digitalocean-token", "_v1_", r"(?<=do[por])", r"[a-f0-9]{64}"),
+    ("vault-token", "hvs.", _WORD, r"[A-Za-z0-9_-]{24}"),
+    ("databricks-token", "dapi", _WORD, r"[a-f0-9]{32}"),
+    ("shopify-token", "shp", _WORD, r"(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
+    ("grafana-token", "glsa_", _WORD, r"[A-Za-z0-9]{32}_[a-fA-F0-9]{8}"),
+    ("linear-key", "lin_api_", _WORD, r"[A-Za-z0-9]{40}"),
+    ("atlassian-token", "ATATT3", _WORD, r"[A-Za-z0-9_=-]{50}"),
+    ("groq-key", "gsk_", _LONE, r"[A-Za-z0-9]{40}"),
+    ("url-password", "://", _ANY, r"[^\s/:@?#\"']{0,64}:[^\s/@?#\"'$<{*]{6,128}@"),
+    # Three letters before it may be the end of %3D; in a long run of its own beginnings only the first counts.
+    ("jwt", "eyJ", r"(?<![A-Za-z0-9_-]{3})", r"[\w-]{16,1000}+\.eyJ[\w-]{16,4000}+\.[\w-]{16}"),
 )
+
+# Behind a name and a sign, such as `API_KEY=`, `"password": "` or `secret := `.
+_SIGN: Final = r"""(?:\\?["'])?\]?[ \t]{0,3}(?::=|=>|[:=])[ \t]{0,3}(?:\\?["'`])?"""
+# Neither a variable nor a place where it is kept, nor a word with a number behind it, nor an example.
+_NO_NAME: Final = (
+    r"(?![$%<{(/.])(?![A-Za-z_.]++[0-9]{0,3}(?![A-Za-z0-9+/_.~!@#%^&*?=-]))"
+    r"(?!https?:|arn:|op:|vault:|env:|ref\+|projects/)"
+    r"(?![^\s\"']{0,60}(?i:example|changeme|change_me|placeholder|redacted|xxxx|\*\*\*|your))"
+)
+_VALUE: Final = r"[A-Za-z0-9+/_.~!@#%^&*?=-]"
+# What nobody writes but as a password: small and capital letters and digits, or signs between them.
+_MIXED: Final = rf"(?=[^\s\"']{{0,80}}[0-9])(?={_VALUE}{{0,80}}[a-z])(?={_VALUE}{{0,80}}[A-Z!@#%^&*?])"
+_NOT_CALLED: Final = r"(?![(\[{<$])"
+
+
+def _assigned(least: int, *, hexed: bool) -> str:
+    """A value of `least` characters behind a name; with `hexed` also one in hex, as keys are."""
+    mixed = rf"{_MIXED}{_VALUE}{{{least},256}}+{_NOT_CALLED}"
+    either = rf"(?:{mixed}|[0-9a-f]{{32,128}}+{_END})" if hexed else mixed
+    return _SIGN + _NO_NAME + either
+
+
+_KEY_NAME: Final = r"(?i:[_-]?(?:access)?[_-]?key(?:[_-]?base)?)?"
+_NAMED: Final = (
+    # rule, parts of names, what else the name may have, the least length, whether hex counts
+    ("assigned-password", ("assword", "ASSWORD", "asswd", "ASSWD"), "", 8, False),
+    ("assigned-secret", ("ecret", "ECRET"), _KEY_NAME, 12, True),
+    ("assigned-key", ("pi_key", "PI_KEY", "piKey", "pikey", "pi-key"), "", 16, True),
+    ("assigned-key", ("ccess_key", "CCESS_KEY", "ccessKey"), "", 16, True),
+    ("assigned-token", ("_token", "_TOKEN", "Token"), "", 20, False),
+)
+# Where to go on in a list is called a token, too.
+_NO_PAGE: Final = r"(?<!next)(?<!page)(?<!ation)(?<!sync)(?<!csrf)"
+
+
+def _rules() -> Iterator[Rule]:
+    for name, needle, before, rest in _KEYS:
+        yield Rule(name, needle, re.compile(before + re.escape(needle) + rest))
+    for name, needles, more, least, hexed in _NAMED:
+        before = _NO_PAGE if name == "assigned-token" else ""
+        for needle in needles:
+            pattern = before + re.escape(needle) + more + _assigned(least, hexed=hexed)
+            yield Rule(name, needle, re.compile(pattern))
+    scheme = r"(?:Bearer|bearer|Basic|basic|Token|token)[ ]"
+    yield Rule(
+        "auth-header",
+        "uthorization",
+        re.compile(rf"uthorization{_SIGN}{scheme}(?![$<{{])(?:{_MIXED}{_VALUE}{{16,}}|[0-9a-f]{{32}})"),
+    )
+    yield Rule("netrc-password", "login ", re.compile(rf"login [^\s]{{1,64}}\s{{1,9}}password {_VALUE}{{6,}}"))
+
+
+RULES: Final = tuple(_rules())
 
 
 def find(text: str) -> Hit | None:
     """Return the first rule that fires in `text`, or None."""
     for rule in RULES:
-        if rule.needle in text and (match := rule.pattern.search(text)):
-            return Hit(rule.name, match.start())
+        at = text.find(rule.needle)
+        while at >= 0:
+            if rule.pattern.match(text, at):
+                return Hit(rule.name, at)
+            at = text.find(rule.needle, at + 1)
     return None
+
+
+# A file is looked through as far as this: a large one is hardly a file of passwords.
+SCAN_BYTES: Final = 4 * 1024 * 1024
+# No rule needs more of what came before.
+_OVERLAP: Final = 8192
+
+
+class Scan:
+    """Looks for credentials in a file while it is read, as far as `SCAN_BYTES`, where it is text."""
+
+    def __init__(self) -> None:
+        self._before = ""
+        self._done = 0
+        self._ended = False
+
+    def feed(self, chunk: bytes) -> Hit | None:
+        """The first rule that fires in the bytes since the last call; the offset is in bytes of the file."""
+        if self._done == 0 and b"\0" in chunk[:_OVERLAP]:
+            self._ended = True
+        if self._ended or self._done >= SCAN_BYTES:
+            return None
+        # A character for each byte, whatever they mean: credentials are ASCII.
+        text = self._before + chunk[: SCAN_BYTES - self._done].decode("latin-1")
+        hit = find(text)
+        if hit is not None:
+            return Hit(hit.rule, self._done - len(self._before) + hit.offset)
+        self._done += len(chunk)
+        self._before = text[-_OVERLAP:]
+        return None

@@ -25,7 +25,7 @@ from tests.world import World
 FEW_PAGES: Final = 8
 
 
-def faults(folder: Path, rng: random.Random | None = None, *, ways: int = 2, one_in: int = 6) -> Count:
+def faults(folder: Path, rng: random.Random | None = None, *, ways: int = 1, one_in: int = 4) -> Count:
     """Each step of the script with each call failing; with `rng`, some ways of each step and some calls."""
     world = World(folder, pages=FEW_PAGES)
     place = _folder(folder, "found")

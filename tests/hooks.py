@@ -26,7 +26,7 @@ Text = Annotated[str, msgspec.Meta(min_length=1)]
 class Inner(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """`hookSpecificOutput`, as far as spool uses it: what the documentation asks for, and nothing else."""
 
-    hook_event_name: Literal["SessionStart", "UserPromptSubmit", "PostToolUse"] = msgspec.field(
+    hook_event_name: Literal["SessionStart", "UserPromptSubmit", "PostToolUse", "Stop"] = msgspec.field(
         name="hookEventName"
     )
     additional_context: Text = msgspec.field(name="additionalContext")
@@ -38,17 +38,11 @@ class Context(msgspec.Struct, forbid_unknown_fields=True):
     inner: Inner = msgspec.field(name="hookSpecificOutput")
 
 
-class Block(msgspec.Struct, forbid_unknown_fields=True):
-    """What keeps a session from stopping."""
-
-    decision: Literal["block"]
-    reason: Text
-
-
 NAMES: Final = {
     "session-start": "SessionStart",
     "user-prompt-submit": "UserPromptSubmit",
     "post-tool-use": "PostToolUse",
+    "stop": "Stop",
 }
 
 
@@ -61,12 +55,9 @@ def said(event: str, output: bytes) -> str:
     """The text in a hook's output, which has its documented shape; empty where it printed nothing."""
     if not output:
         return ""
-    if event == "stop":
-        text = msgspec.json.decode(output, type=Block).reason
-    else:
-        inner = msgspec.json.decode(output, type=Context).inner
-        assert inner.hook_event_name == NAMES[event]
-        text = inner.additional_context
+    inner = msgspec.json.decode(output, type=Context).inner
+    assert inner.hook_event_name == NAMES[event]
+    text = inner.additional_context
     # What is longer becomes a file with a preview.
     assert len(text.encode("utf-16-le")) // 2 <= 10_000
     return text

@@ -12,6 +12,7 @@ from spool import attachments, outbox, sweep
 from spool.errors import StoreFull
 from spool.inbox import Arrival
 from spool.message import Ack, format_time, seal
+from spool.store import sqlite
 from spool.store.base import KeptFile
 from spool.transports.base import Accepted, Deferred, Left, Outcome, Refused
 from spool.transports.frames import AgentNow, Answer, Hello
@@ -345,7 +346,7 @@ def leave(w: World) -> None:
     """It goes, and another one is bound in its place."""
     w.spool.leave("s1")
     w.spool.attend("s2", client="test")
-    w.spool.forget_announced("s2")
+    w.spool.forget_told("s2")
 
 
 @step
@@ -452,7 +453,7 @@ def checkpoint(w: World) -> None:
     with w.spool.store.read() as tx:
         assert tx.outbox.counts()
     store = w.spool.store
-    with store._lock:
+    with store._lock, sqlite.translated(store.path):
         connection, _ = store._connection("full")
         connection.wal_checkpoint(mode=1)
         connection.wal_checkpoint(mode=3)

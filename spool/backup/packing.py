@@ -18,7 +18,7 @@ from spool.backup import manifest, unpacking
 from spool.backup.draft import publish, refuse_existing, scratch
 from spool.backup.manifest import Manifest, Packed
 from spool.config import Config
-from spool.errors import BadInput, FileTrouble, StoreCorrupt
+from spool.errors import BadInput, FileTrouble, StoreCorrupt, StoreFull
 from spool.folder import CHUNK, Folder
 from spool.store import copying, sqlite
 from spool.store.base import Store
@@ -27,6 +27,7 @@ from spool.store.base import Store
 Told = Callable[[str, int, int], object]
 PREFIX: Final = ".spool-backup-"
 ARCHIVE: Final = "backup"
+_HINT: Final = "name a file in a folder with room, that you may write to; nothing was left there"
 _ZIPPED: Final = (".gz", ".tgz")
 
 
@@ -77,8 +78,7 @@ def pack(
             made = _pack(home, store, draft, wanted, now, version, tell)
             publish(draft / ARCHIVE, wanted.out, force=wanted.force)
     except OSError as exc:
-        hint = "name a file in a folder with room, that you may write to; nothing was left there"
-        raise FileTrouble(f"{wanted.out}: {exc.strerror or exc}", hint=hint) from exc
+        raise FileTrouble(f"{wanted.out}: {exc.strerror or exc}", hint=_HINT) from exc
     return made
 
 
@@ -92,7 +92,11 @@ def _pack(
     with store.write(sync=False) as tx:
         # So that none of them goes before it is packed, whatever becomes of its message meanwhile.
         tx.attachments.wanted_all(now=now)
-    copying.copy(home / sqlite.FILE, database, tell=lambda done, whole: tell("copied", done, whole))
+    try:
+        copying.copy(home / sqlite.FILE, database, tell=lambda done, whole: tell("copied", done, whole))
+    except StoreFull as exc:
+        # Not the disk of the home: mail goes on.
+        raise FileTrouble(f"{wanted.out}: the disk is full", hint=_HINT) from exc
     if found := copying.damage(database):
         raise StoreCorrupt(
             f"{home / sqlite.FILE}: {found[0]}", hint="`spool doctor` says what to do about it"

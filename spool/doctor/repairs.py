@@ -23,4 +23,5 @@ def planned(home: Path, *, now: float, quick: bool = False) -> Iterator[list[Rep
             yield []
             return
         # The modes come first: a home that others may write to is not opened, and is, the next time.
-        yield [*tidy_files.look(home), *(tidy_database.look(case) if case.store is not None else ())]
+        database = [] if case.store is None else tidy_database.look(case, case.store)
+        yield [*tidy_files.look(home), *database]

@@ -10,7 +10,7 @@ from spool import attachments, presence, sweep
 from spool.doctor import database
 from spool.doctor.finding import Case, counted
 from spool.doctor.repair import Repair
-from spool.errors import StoreBusy
+from spool.errors import StoreBusy, StoreError
 from spool.folder import Folder
 from spool.store import copying, tidying
 from spool.store.sqlite import SqliteStore
@@ -24,12 +24,19 @@ MANY: Final = 100_000
 _NO_LIMIT: Final = -1
 
 
-def look(case: Case) -> Iterator[Repair]:
-    """What may be repaired in the database."""
-    store = case.store
-    assert store is not None
-    if not case.quick:
-        yield from _damage(case, store)
+def look(case: Case, store: SqliteStore) -> list[Repair]:
+    """What may be repaired in the database; nothing where it is damaged beyond what can be made again."""
+    damage = [] if case.quick else copying.damage(store.path)
+    if damage:
+        return list(_damage(case, store, damage))
+    try:
+        return list(_whole(case, store))
+    except StoreError:
+        # Not a thing to repair: the check that follows tells what it is.
+        return []
+
+
+def _whole(case: Case, store: SqliteStore) -> Iterator[Repair]:
     yield from _leases(case, store)
     if sweep.is_steady(store, case.now):
         yield from _files(case, store)
@@ -38,9 +45,8 @@ def look(case: Case) -> Iterator[Repair]:
         yield Repair("database", f"write {size // MB:,} MB of SQLite's log back", partial(_checkpoint, store))
 
 
-def _damage(case: Case, store: SqliteStore) -> Iterator[Repair]:
-    damage = copying.damage(store.path)
-    if not damage or (found := tidying.mendable(store.path, damage)) is None:
+def _damage(case: Case, store: SqliteStore, damage: list[str]) -> Iterator[Repair]:
+    if (found := tidying.mendable(store.path, damage)) is None:
         return
     if found.indices:
         what = f"make {counted(len(found.indices), 'index')} again: {', '.join(found.indices)}"

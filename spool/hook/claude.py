@@ -75,14 +75,9 @@ def has_background(environment: Mapping[str, str]) -> bool:
 
 
 def context(event: str, text: str) -> bytes:
-    """The output that adds a text to the session's context."""
+    """The output that adds a text to the session's context; at a stop, the session goes on with it."""
     inner = {"hookEventName": EVENTS[event], "additionalContext": text}
     return _encoded({"hookSpecificOutput": inner})
-
-
-def go_on(reason: str) -> bytes:
-    """The output of a stop that keeps the session from stopping, and why."""
-    return _encoded({"decision": "block", "reason": reason})
 
 
 def _encoded(value: dict[str, Any]) -> bytes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from spool import living
-from spool.attending import CONTINUED, Attending
+from spool.attending import CONTINUED, TOLD, Attending
 from spool.digest import Digest, digest, units
 from spool.errors import NoAgent
 from spool.hook import claude, identity, turns
@@ -26,6 +26,8 @@ class Said(NamedTuple):
     rows: tuple[Incoming, ...] = ()
     how: How = "told"
     trouble: str = ""
+    # With it, whatever came up to here counts as told: it was told as a number.
+    up_to: int | None = None
 
 
 def session_start(spool: Attending, found: claude.Input, asked: Asked) -> Said:
@@ -39,11 +41,13 @@ def session_start(spool: Attending, found: claude.Input, asked: Asked) -> Said:
         return Said(claude.context("session-start", text) if text else b"")
     who = spool.agent(name)
     trouble = "; ".join(filter(None, [_export(spool, who), unwakeable]))
-    spool.forget_announced(found.session_id)
+    spool.forget_told(found.session_id)
+    newest = spool.newest()
     head = identity.bound(spool, who, others, now=time.time())
-    told = _digest(spool, found.session_id, who, room=claude.MOST_UNITS - units(head) - 2)
+    room = claude.MOST_UNITS - units(head) - 2
+    told = _digest(spool, found.session_id, who, room=room, kind="unread", ways=("told",))
     text = "\n".join([head, told.text or f"No unread mail for {who}."])
-    return Said(claude.context("session-start", text), tuple(told.rows), trouble=trouble)
+    return Said(claude.context("session-start", text), tuple(told.rows), trouble=trouble, up_to=newest)
 
 
 def user_prompt_submit(spool: Attending, found: claude.Input, asked: Asked) -> Said:
@@ -73,8 +77,10 @@ def stop(spool: Attending, found: claude.Input, _asked: Asked) -> Said:
         return Said()
     rows = spool.news(session.id, ways=CONTINUED, urgent_only=True, limit=_FIRST)
     total = spool.count_news(session.id, ways=CONTINUED, urgent_only=True)
-    told = digest(rows, total, agent=session.agent, now=time.time(), room=claude.MOST_UNITS - units(_URGENT))
-    return Said(claude.go_on(_URGENT + told.text), tuple(told.rows), "continued") if told.rows else Said()
+    room = claude.MOST_UNITS - units(_URGENT)
+    told = digest(rows, total, agent=session.agent, now=time.time(), room=room, kind="urgent")
+    text = _URGENT + told.text
+    return Said(claude.context("stop", text), tuple(told.rows), "continued") if told.rows else Said()
 
 
 def session_end(spool: Attending, found: claude.Input, _asked: Asked) -> Said:
@@ -87,6 +93,8 @@ def note(spool: Attending, event: str, found: claude.Input, said: Said) -> None:
     """What is written once the output is out: what was told, and whether the session works now."""
     if said.rows:
         spool.announce(found.session_id, said.rows, said.how)
+    if said.up_to is not None:
+        spool.announce_up_to(found.session_id, said.up_to)
     if event == "user-prompt-submit":
         session = spool.session(found.session_id)
         if turns.is_typed(found, session.wake_text if session is not None else None):
@@ -149,10 +157,18 @@ def _told(spool: Attending, session: Session, event: str) -> Said:
     return Said(claude.context(event, told.text), tuple(told.rows)) if told.rows else Said()
 
 
-def _digest(spool: Attending, session: str, agent: str, *, room: int) -> Digest:
-    rows = spool.news(session, limit=_FIRST)
-    total = len(rows) if len(rows) < _FIRST else spool.count_news(session)
-    return digest(rows, total, agent=agent, now=time.time(), room=room)
+def _digest(
+    spool: Attending,
+    session: str,
+    agent: str,
+    *,
+    room: int,
+    kind: str = "new",
+    ways: Collection[How] = TOLD,
+) -> Digest:
+    rows = spool.news(session, ways=ways, limit=_FIRST)
+    total = len(rows) if len(rows) < _FIRST else spool.count_news(session, ways=ways)
+    return digest(rows, total, agent=agent, now=time.time(), room=room, kind=kind)
 
 
 def _export(spool: Attending, agent: str) -> str:

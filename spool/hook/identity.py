@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -46,6 +47,8 @@ def bound(spool: Attending, agent: str, others: Sequence[Session], *, now: float
         " `spool reply ID -b TEXT` answers, `spool send AGENT -s SUBJECT -b TEXT` writes; the MCP server"
         " `spool` has tools for the same, where it is set up."
     ]
+    if (program := _off_path()) is not None:
+        lines.append(f"`spool` is not on the PATH of this session's shells; it is {tame(program, _PATH)}.")
     for other in others[:_OTHERS]:
         where = f" in {tame(other.cwd, _PATH)}" if other.cwd else ""
         lines.append(
@@ -55,6 +58,15 @@ def bound(spool: Attending, agent: str, others: Sequence[Session], *, now: float
     if len(others) > _OTHERS:
         lines.append(f"And {len(others) - _OTHERS} more live sessions read it.")
     return "\n".join(lines)
+
+
+def _off_path() -> str | None:
+    """Where this program is, if a shell would not find it by its name."""
+    program = Path(sys.argv[0])
+    if not program.is_absolute() or program.name != "spool":
+        return None
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    return None if any(os.access(Path(folder, "spool"), os.X_OK) for folder in folders) else str(program)
 
 
 def export(path: Path, agent: str, home: Path) -> None:

@@ -79,7 +79,13 @@ def own(sitting: Sitting, id: str) -> Incoming | Outgoing:
     """
     with contextlib.suppress(NotFound):
         return sitting.spool.received(id, agent=sitting.agent)
-    return own_sent(sitting, id)
+    with contextlib.suppress(NotFound):
+        return own_sent(sitting, id)
+    raise NotFound(
+        f"no message {id[:80]} that {sitting.agent} was sent or has sent",
+        hint="check_inbox and search_messages list them",
+        id=id[:80],
+    )
 
 
 def own_sent(sitting: Sitting, id: str) -> Outgoing:

@@ -257,6 +257,9 @@ class InboxRows(Protocol):
     def unread_beyond(self, seq: int, agent: str, *, limit: int) -> list[Incoming]:
         """Unread rows of an agent with a higher sequence, in its order."""
 
+    def newest(self) -> int:
+        """The sequence of the row that came last; 0 where there is none."""
+
     def oldest_unread(self) -> float | None:
         """When the oldest unread row came."""
 
@@ -457,8 +460,11 @@ class SessionRows(Protocol):
     def hear(self, id: str, *, woken_at: float, now: float) -> None:
         """What a session was woken with at that time has come through: it was told of those rows."""
 
-    def forget_announced(self, id: str) -> None:
-        """A session was told of nothing."""
+    def announce_up_to(self, session: Session, seq: int, *, now: float) -> None:
+        """A session was told of all unread mail of its agent up to this sequence."""
+
+    def forget_told(self, id: str) -> None:
+        """A session was told of nothing; what it once went on for stays known."""
 
     def forget(self, ids: Sequence[str]) -> None:
         """Remove sessions, and what was announced to sessions that are gone or of mail that is archived."""

@@ -79,8 +79,15 @@ class SqliteSessions:
             (now, id, woken_at),
         )
 
-    def forget_announced(self, id: str) -> None:
-        self._db.execute("DELETE FROM announced WHERE session = ?", (id,))
+    def announce_up_to(self, session: Session, seq: int, *, now: float) -> None:
+        self._db.execute(
+            "INSERT OR IGNORE INTO announced (session, inbox, how, at) SELECT ?, seq, 'told', ?"
+            " FROM inbox WHERE agent = ? AND state = 'unread' AND seq <= ?",
+            (session.id, now, session.agent, seq),
+        )
+
+    def forget_told(self, id: str) -> None:
+        self._db.execute("DELETE FROM announced WHERE session = ? AND how <> 'continued'", (id,))
 
     def forget(self, ids: Sequence[str]) -> None:
         self._db.executemany("DELETE FROM sessions WHERE id = ?", [(id,) for id in ids])

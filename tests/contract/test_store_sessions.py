@@ -153,7 +153,7 @@ def test_a_new_context_is_told_all_again(store: Store) -> None:
     told(store, "s1", seq)
     told(store, "s2", seq)
     with store.write(sync=False) as tx:
-        tx.sessions.forget_announced("s1")
+        tx.sessions.forget_told("s1")
 
     assert news(store, session("s1")) == ["m1"]
     assert news(store, session("s2")) == []

@@ -201,9 +201,16 @@ class Mail(RuleBasedStateMachine):
         self.world.link(pair, near, far, swapped=swapped)
 
     @precondition(_linked)
-    @rule(cable=SMALL, side=SIDES, to=st.sampled_from(("b-nobody", "b1", "a1")), full=st.booleans())
-    def take_over(self, cable: int, side: int, to: str, full: bool) -> None:
-        """What was sent is answered late: another link has taken over, and says what it says, before."""
+    @rule(
+        cable=SMALL,
+        side=SIDES,
+        to=st.sampled_from(("b-nobody", "b1", "a1", "b1", "a1")),
+        full=st.booleans(),
+        goes_on=st.booleans(),
+    )
+    def take_over(self, cable: int, side: int, to: str, full: bool, goes_on: bool) -> None:
+        """What was sent is answered late: another link has taken over before, and perhaps all is told by
+        it, up to what the reader did."""
         old = self._cable(cable)
         self.mail(side, to, 1)
         if full:
@@ -211,7 +218,18 @@ class Mail(RuleBasedStateMachine):
         self.world.turn_aside(old, side)
         self.world.link(self.world.pairs.index(set(old.pair)), "two", "two")
         self.world.pump(self.world.cables[-1], side)
+        if goes_on:
+            self._all_but(old)
+            self._act("read", to if to in self.world.shape.homes else "b1", 0, "m1", "done")
+            self._all_but(old)
         self.world.deliver(old, 1 - side, 100)
+
+    def _all_but(self, old: Cable) -> None:
+        self.world.make_room()
+        for _ in self.world.pairs:
+            for cable in list(self.world.cables):
+                if cable is not old:
+                    self.world.flow(cable)
 
     # -- faults and the house -----------------------------------------------------------------
 

@@ -7,10 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 from spool.states import State
+from spool.transports.frames import Key as Asked
 from tests.machine.shapes import THREE, TWO, Shape
 from tests.machine.truth import Key
+from tests.machine.watching import WatchedGate
 from tests.machine.world import World
 
+# The relay hears of the outsider by alpha, too.
+WAYS = THREE._replace(
+    configs={
+        **THREE.configs,
+        "relay": THREE.configs["relay"].replace('agents = ["a*"]', 'agents = ["a*"]\nvia = ["x1"]'),
+    }
+)
 DAY_S = 86_400.0
 KEY = Key("a1", "m1")
 
@@ -77,3 +86,13 @@ def test_a_message_that_a_wrong_clock_took_is_known_when_it_comes_again(world: W
     world.flow(world.cables[0])
 
     assert state(world) is State.RECEIVED
+
+
+@pytest.mark.parametrize("world", [WAYS], indirect=True)
+def test_who_may_have_brought_it_too_is_told_no_more_than_there_is(world: World) -> None:
+    """What another peer brought and this host only relays has not been received by its agent's host."""
+    world.bring("m1", "b1", "x", times=1)
+
+    gate = WatchedGate(world.hosts["relay"].program("two"), "alpha", world.truth)
+
+    assert [told.status for told in gate.answer([Asked("x1", "m1")])] == ["sent"]

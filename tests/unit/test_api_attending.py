@@ -143,7 +143,7 @@ def test_news_is_told_once_and_stays_unread(spool: Spool) -> None:
     assert [row.id for row in spool.news("one")] == ["calm"]
     assert [row.id for row in spool.news("one", ways=("continued",), urgent_only=True)] == ["urgent"]
     assert spool.unread() == 2
-    spool.forget_announced("one")
+    spool.forget_told("one")
     assert spool.count_news("one") == 2
     spool.read(rows)
     assert spool.news("one") == []

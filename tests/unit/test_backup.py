@@ -20,7 +20,7 @@ from spool import authorized
 from spool.api import Spool
 from spool.backup import manifest, packing, restoring, unpacking
 from spool.backup.packing import Wanted
-from spool.errors import BadInput, FileTrouble, StoreCorrupt
+from spool.errors import BadInput, FileTrouble, StoreCorrupt, StoreFull
 from spool.store import copying
 from tests.databases import one
 from tests.hosts import ENV, Host
@@ -175,8 +175,8 @@ def test_a_full_disk_is_told_while_the_database_is_copied(host: Host, tmp_path: 
     folder = tmp_path / "backups"
     folder.mkdir()
     with (
-        mock.patch.object(packing.copying, "copy", side_effect=FileTrouble("full", hint="room")),
-        pytest.raises(FileTrouble),
+        mock.patch.object(packing.copying, "copy", side_effect=StoreFull("the disk is full")),
+        pytest.raises(FileTrouble, match=r"one\.tar: the disk is full"),
     ):
         backup(host, folder / "one.tar")
     assert not list(folder.iterdir())
@@ -193,7 +193,10 @@ def test_a_disk_that_is_really_full(host: Host, tmp_path: Path) -> None:
         )
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], check=True)
     try:
-        with mock.patch.object(packing, "_refuse_small_disk"), pytest.raises(FileTrouble, match="full|space"):
+        with (
+            mock.patch.object(packing, "_refuse_small_disk"),
+            pytest.raises(FileTrouble, match=r"full|space"),
+        ):
             backup(host, folder / "one.tar")
         assert not list(folder.iterdir())
         with pytest.raises(FileTrouble, match="MB free"):

@@ -45,7 +45,7 @@ def test_a_message_is_a_line() -> None:
         "93a788 P0 alice 12min 36B Hello",
         "x4711c P2 OVERDUE you 12min 36B Hello",
     ]
-    assert found.text.startswith("2 unread messages for bob.")
+    assert found.text.startswith("2 new messages for bob.")
     assert (found.more, len(found.rows)) == (0, 2)
 
 

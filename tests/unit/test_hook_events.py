@@ -284,6 +284,40 @@ def test_what_a_session_goes_on_for_it_need_not_be_told(home: Path, spool: Spool
     assert hook(home, "user-prompt-submit") == ""
 
 
+def test_a_session_that_is_resumed_does_not_go_on_for_the_same_again(
+    home: Path, spool: Spool, way: str
+) -> None:
+    """Its start tells of it once more, and that is enough."""
+    hook(home, "session-start")
+    arrive(spool, id="m-000001", priority="P0")
+    assert "000001 P0" in hook(home, "stop")
+    assert "000001 P0" in hook(home, "session-start", source="resume")
+    assert hook(home, "stop") == ""
+
+
+def test_a_session_without_spool_on_its_path_is_told_where_it_is(
+    home: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its hooks were installed by their whole path; its shells would say: command not found."""
+    monkeypatch.setattr("sys.argv", ["/opt/own/bin/spool", "hook", "session-start"])
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    assert "it is /opt/own/bin/spool." in hook(home, "session-start")
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "nothing" / "spool").touch(mode=0o755)
+    assert "not on the PATH" not in hook(home, "session-start")
+
+
+def test_what_was_told_as_a_number_does_not_drip_into_the_context(home: Path, spool: Spool, way: str) -> None:
+    """A backlog of hundreds would fill it turn by turn; what comes after the start is news."""
+    for n in range(300):
+        arrive(spool, id=f"m-{n:06}", subject="x" * 60)
+    assert "300 unread messages" in hook(home, "session-start")
+    assert hook(home, "user-prompt-submit") == hook(home, "post-tool-use") == ""
+    arrive(spool, id="m-999999")
+    assert "1 new message for" in hook(home, "user-prompt-submit")
+    assert spool.unread() == 301
+
+
 def test_a_session_that_goes_on_already_may_stop(home: Path, spool: Spool, way: str) -> None:
     """Whatever keeps it from stopping, it is not kept again."""
     hook(home, "session-start")
@@ -325,7 +359,7 @@ def test_what_does_not_fit_is_told_later(home: Path, spool: Spool) -> None:
     for n in range(180):
         arrive(spool, id=f"m-{n:06}", subject="x" * 60)
     first = hook(home, "user-prompt-submit")
-    assert "180 unread messages" in first and "and " in first.splitlines()[-1]
+    assert "180 new messages" in first and "and " in first.splitlines()[-1]
     second = hook(home, "user-prompt-submit")
     named = [
         line.split()[0] for text in (first, second) for line in text.splitlines() if " P2 cloud-1 " in line

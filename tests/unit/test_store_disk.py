@@ -56,7 +56,7 @@ def test_after_a_power_cut_what_was_promised_is_there_and_the_rest_is_whole(
 ) -> None:
     """What is lost are the last transactions that were not synced, each whole; whoever was told something
     finds it there."""
-    tally = disk_ordeals.power(tmp_path, rng, points=None if ALL else 60)
+    tally = disk_ordeals.power(tmp_path, rng, points=None if ALL else 40)
 
     print(tally)
     assert tally.images > 100 and tally.lost_commits
@@ -90,6 +90,24 @@ def test_what_failed_to_commit_does_not_come_back(tmp_path: Path) -> None:
         lay_out(killed, world.files())
         with look(killed / "spool.db") as connection:
             assert state_of(connection) == before
+    finally:
+        world.end()
+
+
+def test_a_page_that_cannot_be_read_is_not_taken_for_damage(tmp_path: Path) -> None:
+    """Nobody should put a backup back because a disk did not answer."""
+    world = World(tmp_path)
+    try:
+        world.open()
+        world.spool.send("cloud-1", body="b" * 20_000)
+        world.close()
+        world.open()
+        world.vfs.fault = Fault("read", 12, lasting=True)
+        with pytest.raises(StoreError, match="check the disk") as raised:
+            world.spool.store.quick_check()
+        assert world.vfs.fault.fired and raised.value.kind == "store_failed"
+        world.vfs.fault = None
+        world.spool.store.quick_check()
     finally:
         world.end()
 
