@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench import yardsticks
-from spool import Spool, State
+from bench.text import Writer
+from spool import Spool, State, secret_rules
 from tests.hosts import Host, dials_by_ssh, hosts, until
 from tests.sshd import Sshd
 
@@ -27,7 +28,7 @@ MANY = 20_000
 
 def main() -> int:
     """Run it; 0 when every message arrived."""
-    figures: dict[str, float] = {}
+    figures: dict[str, float] = _looking_for_secrets()
     with tempfile.TemporaryDirectory(prefix="spool-bench-") as name:
         folder = Path(name)
         figures |= _timed("synced commit of one 1 KB row", yardsticks.commits(folder, SENDS, PACE_S))
@@ -50,6 +51,21 @@ def _timed(what: str, seconds: list[float]) -> dict[str, float]:
         f"{what}, p50 ms": statistics.median(ordered) * 1e3,
         f"{what}, p99 ms": ordered[int(len(ordered) * 0.99)] * 1e3,
     }
+
+
+def _looking_for_secrets() -> dict[str, float]:
+    """What the check for credentials costs each message that is sent."""
+    letters = Writer(1)
+    words = "\n".join(str(letters.letter()["body"]) for _ in range(200))
+    costs = {}
+    for name, size in (("1 KB", 1_000), ("10 KB", 10_000), ("100 KB", 100_000)):
+        text, took = words[:size], []
+        for _ in range(200):
+            started = time.perf_counter()
+            secret_rules.find(text)
+            took.append(time.perf_counter() - started)
+        costs[f"{name} looked through for secrets, p50 us"] = statistics.median(took) * 1e6
+    return costs
 
 
 def _paced(count: int, once: Callable[[], str]) -> Iterator[tuple[str, float]]:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from spool import log
+from spool import log, secret_rules
 from spool.config import Host
-from spool.errors import BadInput, FileTrouble, StoreFull, TooLarge
+from spool.errors import BadInput, FileTrouble, SecretFound, StoreFull, TooLarge
 from spool.folder import CHUNK, Folder, Here, Part, part_name
 from spool.message import Attachment
 from spool.store.base import Store, Tx
@@ -164,19 +164,52 @@ def landed(store: Store, part: Part, *, now: float) -> None:
 # -- going out --------------------------------------------------------------------------------
 
 
+def secret_rule(path: Path) -> str | None:
+    """The rule that a file to be attached breaks, by its name or its text; None where it breaks none.
+
+    One that cannot be read breaks none either: `keep` says what is wrong with it.
+    """
+    if (hit := secret_rules.find(path.name)) is not None:
+        return hit.rule
+    scan = secret_rules.Scan()
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        with path.open("rb") as file:
+            while scan.goes_on and (chunk := file.read(CHUNK)):
+                if (hit := scan.feed(chunk)) is not None:
+                    return hit.rule
+    except OSError:
+        return None
+    return None
+
+
 def keep(
-    store: Store, home: Path, host: Host, path: Path, *, now: float, told: Told | None = None
+    store: Store,
+    home: Path,
+    host: Host,
+    path: Path,
+    *,
+    now: float,
+    told: Told | None = None,
+    allow_secrets: bool = False,
 ) -> Attachment:
     """Copy a file into the home, unless it is there; what the message says of it.
 
     Args:
         told: called with the bytes done so far and in all.
+        allow_secrets: leave the check for credentials out: of its name and, in a text, the first 4 MB.
 
     Raises:
         BadInput: there is no such file, it is none, or it changed while it was read.
+        SecretFound: it holds what looks like a credential; nothing was kept.
         TooLarge, StoreFull: no room; nothing was kept.
     """
     told = told or (lambda done, whole: None)
+    scan = None if allow_secrets else secret_rules.Scan()
+    if scan is not None and (hit := secret_rules.find(path.name)) is not None:
+        # Before any error can print it.
+        raise _secret("the name of an attachment", hit.rule)
     try:
         # A pipe that nobody writes to must not be waited for.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -186,7 +219,7 @@ def keep(
         before = os.fstat(fd)
         if not stat.S_ISREG(before.st_mode):
             raise BadInput(f"{path}: not a regular file", hint="pack a folder into one file first")
-        return _keep(store, home, host, fd, path, before, now, told)
+        return _keep(store, home, host, fd, path, before, now, told, scan)
     except OSError as exc:
         problem = f"{path}: it could not be copied into {home}: {exc.strerror}"
         raise (StoreFull if exc.errno in FULL else BadInput)(problem, hint="check the disk") from exc
@@ -195,13 +228,23 @@ def keep(
 
 
 def _keep(
-    store: Store, home: Path, host: Host, fd: int, path: Path, before: os.stat_result, now: float, told: Told
+    store: Store,
+    home: Path,
+    host: Host,
+    fd: int,
+    path: Path,
+    before: os.stat_result,
+    now: float,
+    told: Told,
+    scan: secret_rules.Scan | None,
 ) -> Attachment:
     folder = Folder(home)
     called = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if before.st_size in folder.found().values():
         # One of this size is there: worth a look before anything is written.
-        file = Attachment(called, before.st_size, _hash_of(fd, path, before, told))
+        file = Attachment(called, before.st_size, _hash_of(fd, path, before, told, scan))
+        # What follows reads the same again.
+        scan = None
         with store.write(sync=False) as tx:
             if folder.has(file):
                 tx.attachments.wanted(file.sha256, now=now)
@@ -210,7 +253,7 @@ def _keep(
     reserve(store, home, host, draft, peer="", size=before.st_size, now=now)
     try:
         folder.make()
-        sha256 = _hash_of(fd, path, before, told, into=folder.root / draft)
+        sha256 = _hash_of(fd, path, before, told, scan, into=folder.root / draft)
         file = Attachment(called, before.st_size, sha256)
         with store.write(sync=False) as tx:
             folder.settle(draft, sha256)
@@ -223,13 +266,23 @@ def _keep(
     return file
 
 
-def _hash_of(fd: int, path: Path, before: os.stat_result, told: Told, *, into: Path | None = None) -> str:
+def _hash_of(
+    fd: int,
+    path: Path,
+    before: os.stat_result,
+    told: Told,
+    scan: secret_rules.Scan | None,
+    *,
+    into: Path | None = None,
+) -> str:
     """The SHA-256 of a file that must stay as it is meanwhile; with `into`, a synced copy of it there."""
     digest = hashlib.sha256()
     done = 0
     copy = -1 if into is None else os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         while done < before.st_size and (chunk := os.pread(fd, min(CHUNK, before.st_size - done), done)):
+            if scan is not None and (hit := scan.feed(chunk)) is not None:
+                raise _secret(f"attachment {path.name}", hit.rule, f", at byte {hit.offset:,}")
             digest.update(chunk)
             if copy >= 0:
                 _write(copy, chunk)
@@ -244,6 +297,13 @@ def _hash_of(fd: int, path: Path, before: os.stat_result, told: Told, *, into: P
     if done < before.st_size or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise BadInput(f"{path}: it changed while it was read", hint="attach it when nobody writes to it")
     return digest.hexdigest()
+
+
+def _secret(place: str, rule: str, at: str = "") -> SecretFound:
+    return SecretFound(
+        f"{place}: looks like a credential (rule {rule}{at})",
+        hint="take it out; name the variable or the vault entry that holds it instead",
+    )
 
 
 def _write(fd: int, data: bytes) -> None:

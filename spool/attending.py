@@ -142,7 +142,7 @@ class Attending(Desk):
             tx.sessions.hear(session.id, woken_at=session.woken_at, now=now)
 
     def newest(self) -> int:
-        """The sequence of the newest mail of this host; 0 where there is none."""
+        """The sequence of the newest message that is here; any that comes later has a higher one."""
         with self.store.read() as tx:
             return tx.inbox.newest()
 

@@ -325,9 +325,7 @@ class Gate:
             with self._store.write(sync=False) as tx:
                 rows = [tx.outbox.exact(told.id, told.sender) for told in lost]
                 mine = [row for row in rows if row and row.peer == self.peer_name and not row.archived]
-                again = doubts.offer_again(
-                    tx, self.freight.folder, self.host, self.peer_name, mine, now=now
-                )
+                again = doubts.offer_again(tx, self.freight.folder, self.host, self.peer_name, mine, now=now)
             log.warning("message.unknown_there", peer=self.peer_name, count=len(again))
         if acks:
             self.take_acks(acks)

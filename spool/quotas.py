@@ -1,4 +1,4 @@
-"""How much a peer may bring: so many messages a minute, and so much that waits here, so that none fills the disk."""
+"""How much a peer may bring: messages a minute, and what of it waits here, so that none fills the disk."""
 
 from __future__ import annotations
 

@@ -131,7 +131,8 @@ class Sending(Looking):
             route = self._resolve(message.to)
             if attach:
                 # Only now that nothing else is wrong with it: copying may take long.
-                whole = self._with_files(message.as_dict() if isinstance(each, bytes) else each, attach, told)
+                given = message.as_dict() if isinstance(each, bytes) else each
+                whole = self._with_files(given, attach, told, allow_secrets)
                 message, own_id = self._seal(whole, agent, now, allow_secrets)
             routed.append((message, own_id, route))
         self._refuse_low_space()
@@ -180,7 +181,7 @@ class Sending(Looking):
             return tx.loops.thread_of(answered)
 
     def _with_files(
-        self, given: Mapping[str, Any], attach: Sequence[str | Path], told: Told | None
+        self, given: Mapping[str, Any], attach: Sequence[str | Path], told: Told | None, allow_secrets: bool
     ) -> Mapping[str, Any]:
         """What was given and the files that go with it, each of which is in this home now."""
         if given.get("attachments"):
@@ -191,7 +192,13 @@ class Sending(Looking):
         here = self.config.host
         kept = [
             attachments.keep(
-                self.store, self.home, here, Path(path).expanduser(), now=self._clock.now(), told=told
+                self.store,
+                self.home,
+                here,
+                Path(path).expanduser(),
+                now=self._clock.now(),
+                told=told,
+                allow_secrets=allow_secrets,
             )
             for path in attach
         ]
@@ -361,7 +368,7 @@ class Sending(Looking):
         }
         message, own_id = self._seal(given, row.agent, now, allow_secrets)
         if attach:
-            given = self._with_files(given, attach, told)
+            given = self._with_files(given, attach, told, allow_secrets)
             message, own_id = self._seal(given, row.agent, now, allow_secrets)
         route = self._way_back(row)
         self._refuse_low_space()

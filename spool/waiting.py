@@ -120,11 +120,6 @@ class Waiting(Reading):
         whose = f" from {sender}" if sender is not None else ""
         raise WaitTimedOut(f"no unread mail{whose} for {self.agent(agent)} within {timeout:g} s")
 
-    def newest(self) -> int:
-        """The sequence of the newest message that is here; any that comes later has a higher one."""
-        with self.store.read() as tx:
-            return tx.inbox.newest()
-
     def follow(
         self, *, agent: str | None = None, beyond: int, goes_on: Callable[[], bool]
     ) -> Iterator[Incoming]:

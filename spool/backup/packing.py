@@ -8,7 +8,7 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,7 @@ from spool.backup.draft import publish, refuse_existing, scratch
 from spool.backup.manifest import Manifest, Packed
 from spool.config import Config
 from spool.errors import BadInput, FileTrouble, StoreCorrupt, StoreFull
-from spool.folder import CHUNK, Folder
+from spool.folder import CHUNK, SYNC_BYTES, Folder
 from spool.store import copying, sqlite
 from spool.store.base import Store
 
@@ -166,8 +166,8 @@ def _mode(out: Path) -> Literal["w", "w:gz"]:
 def _write(
     archive: Path, made: Manifest, sources: list[Source], mode: Literal["w", "w:gz"], tell: Told
 ) -> None:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with open(os.open(archive, flags, 0o600), "w+b") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with io.BufferedWriter(_Steps(os.open(archive, flags, 0o600), "w"), CHUNK) as file:
         with tarfile.open(fileobj=file, mode=mode, format=tarfile.PAX_FORMAT) as tar:
             head = msgspec.json.encode(made)
             tar.addfile(_entry(manifest.NAME, len(head), made.made_at), io.BytesIO(head))
@@ -200,6 +200,20 @@ def _entry(name: str, size: int, at: float) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode, entry.mtime = size, 0o600, int(at)
     return entry
+
+
+class _Steps(io.FileIO):
+    """A file that is synced as it grows: one big sync would make every commit of the home wait behind it."""
+
+    _unsynced = 0
+
+    def write(self, data: Any, /) -> int:
+        written = super().write(data)
+        self._unsynced += written
+        if self._unsynced >= SYNC_BYTES:
+            os.fsync(self.fileno())
+            self._unsynced = 0
+        return written
 
 
 class _Hashing(io.RawIOBase):

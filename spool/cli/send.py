@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 import click
@@ -175,7 +176,7 @@ def send(
             raise click.UsageError("TO is missing: who is it for?")
         more = {"to": to, "id": id, "re": re and _whole_id(spool, re), "thread": thread}
         draft = content.extra() | content.draft() | {k: v for k, v in more.items() if v is not None}
-        allowed = _allowed(spool, drafts.texts_of(draft), asked=allow_secrets)
+        allowed = _allowed(spool, drafts.texts_of(draft), content.attach, asked=allow_secrets)
         with attaching.bar("copying") as told:
             posted = spool.post([draft], allow_secrets=bool(allowed), attach=content.attach, told=told)
     _log_allowed(call, spool, allowed)
@@ -205,7 +206,7 @@ def reply(call: Call, answered: str, keep_open: bool, allow_secrets: bool, **opt
     if "body" not in draft:
         raise click.UsageError("say what you answer: -b TEXT, -b -, or --body-file FILE")
     spool = call.spool()
-    allowed = _allowed(spool, drafts.texts_of(extra | draft), asked=allow_secrets)
+    allowed = _allowed(spool, drafts.texts_of(extra | draft), content.attach, asked=allow_secrets)
     with attaching.bar("copying") as told:
         posted = spool.post_reply(
             answered,
@@ -264,13 +265,15 @@ def _whole_id(spool: Spool, given: str) -> str:
     return row.id if row is not None else given
 
 
-def _allowed(spool: Spool, texts: list[str], *, asked: bool) -> list[str]:
+def _allowed(spool: Spool, texts: list[str], files: Sequence[str] = (), *, asked: bool) -> list[str]:
     """The rules that what is sent breaks and may break, by a person's word or the config's."""
     if not asked:
         return []
-    from spool import secret_rules
+    from spool import attachments, secret_rules
 
-    rules = sorted({hit.rule for text in texts if (hit := secret_rules.find(text)) is not None})
+    told = {hit.rule for text in texts if (hit := secret_rules.find(text)) is not None}
+    told |= {rule for path in files if (rule := attachments.secret_rule(Path(path).expanduser())) is not None}
+    rules = sorted(told)
     if not rules:
         return []
     at_terminal = sys.stdin.isatty() and sys.stderr.isatty()

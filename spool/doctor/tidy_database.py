@@ -49,7 +49,7 @@ def _damage(case: Case, store: SqliteStore, damage: list[str]) -> Iterator[Repai
     if (found := tidying.mendable(store.path, damage)) is None:
         return
     if found.indices:
-        what = f"make {counted(len(found.indices), 'index')} again: {', '.join(found.indices)}"
+        what = f"make indices again: {', '.join(found.indices)}"
         yield Repair("database", what, partial(tidying.reindex, store.path, found.indices))
     if found.words:
         yield Repair(

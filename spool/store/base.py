@@ -183,8 +183,8 @@ class OutboxRows(Protocol):
         """How many rows that are not done or dead have no answer past their deadline."""
 
     def answered(self, id: str, sender: str, *, by: str, peer: str) -> None:
-        """Mail came, or was sent here (peer ""), that names this message as what it answers: it is answered if that
-        is from the agent it was for, or from the peer it went to."""
+        """Mail that says it answers this message came from a peer, or was sent here (peer ""): it counts
+        if it is from the agent that was asked, or from the peer the question went to."""
 
     def awaits(self, id: str, sender: str, *, by: str, peer: str) -> bool:
         """Whether such mail would be its first answer."""
@@ -256,9 +256,6 @@ class InboxRows(Protocol):
 
     def unread_beyond(self, seq: int, agent: str, *, limit: int) -> list[Incoming]:
         """Unread rows of an agent with a higher sequence, in its order."""
-
-    def newest(self) -> int:
-        """The sequence of the row that came last; 0 where there is none."""
 
     def oldest_unread(self) -> float | None:
         """When the oldest unread row came."""

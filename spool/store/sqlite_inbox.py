@@ -150,10 +150,6 @@ class SqliteInbox:
         ).fetchone()
         return int(row[0])
 
-    def newest(self) -> int:
-        row = self._db.execute("SELECT max(seq) FROM inbox").fetchone()
-        return int(row[0] or 0)
-
     def oldest_unread(self) -> float | None:
         row = self._db.execute("SELECT min(received_at) FROM inbox WHERE state = 'unread'").fetchone()
         return row[0] if row else None

@@ -19,7 +19,8 @@ from spool.store.sqlite_live import COLUMNS
 # What SQLite's check says of an index that does not fit its table, see integrity_check in pragma.html.
 _INDEX: Final = re.compile(r"(?:row \d+ missing from|wrong # of entries in|non-unique entry in) index (\w+)")
 _TREE: Final = re.compile(r"Tree (\d+) .*")
-_WORDS: Final = re.compile(r".*FTS5 table main\.((?:outbox|inbox)_words)")
+# Whatever FTS5 says of its own tables: nothing in them is said there alone.
+_WORDS: Final = re.compile(r".*(?:FTS5|fts5).*\b((?:outbox|inbox)_words)\b.*")
 
 
 class Mendable(NamedTuple):

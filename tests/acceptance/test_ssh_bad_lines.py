@@ -127,13 +127,13 @@ def test_a_killed_sshd_session_is_a_lost_link_or_an_end(sshd: Sshd, open_pipe: O
 
 
 def test_a_slow_line_changes_nothing_but_the_time(sshd: Sshd, open_pipe: Open) -> None:
-    """20 ms each way: one round trip takes 40, and a megabyte not much more."""
+    """20 ms each way: one round trip takes 40, and a megabyte comes whole."""
     with FaultProxy(sshd.port, latency_s=0.02) as proxy:
         pipe = open_pipe(proxy.port)
         begun = time.monotonic()
         pipe.send(b"x")
         pipe.receive(1)
-        assert 0.04 <= time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun >= 0.04
 
         sender = Background(lambda: pipe.send(MEGABYTE))
         assert take(pipe, len(MEGABYTE)) == MEGABYTE

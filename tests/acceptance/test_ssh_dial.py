@@ -293,13 +293,19 @@ def test_a_host_without_sessions_has_no_spool(tmp_path: Path, home: Path, public
     assert isinstance(error, NoSpoolThere)
 
 
+def answers(where: Path) -> bool:
+    """Whether somebody listens there: the socket has its name a moment before."""
+    with socket.socket(socket.AF_UNIX) as one:
+        return one.connect_ex(str(where)) == 0
+
+
 @contextlib.contextmanager
 def agent(where: Path, *keys: Path) -> Iterator[Path]:
     """A running ssh-agent that holds the keys."""
     require_sshd()
     running = subprocess.Popen(["ssh-agent", "-D", "-a", str(where)], stdout=subprocess.DEVNULL)
     try:
-        assert soon(where.exists)
+        assert soon(lambda: answers(where))
         env = {**os.environ, "SSH_AUTH_SOCK": str(where)}
         subprocess.run(["ssh-add", "-q", *map(str, keys)], env=env, check=True)
         yield where

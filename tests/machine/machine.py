@@ -27,10 +27,10 @@ LIVES_S: Final = st.sampled_from((None, None, None, None, 50.0, 5000.0))
 LEAPS_S: Final = st.sampled_from((-500 * 86_400.0, -7200.0, -400.0, 400.0, 7200.0, 500 * 86_400.0))
 OUTCOMES: Final = st.sampled_from(("done", "rejected"))
 ACTS: Final = st.sampled_from(
-    ("take", "take", "take", "finish", "finish", "give back", "renew", "reply", "read", "done")
+    ("take", "take", "take", "finish", "finish", "give back", "renew", "reply", "read", "done", "lapse")
 )
 WAYS: Final = st.sampled_from(("flow", "flow", "aside", "aside", "pump", "deliver", "deliver"))
-MISCHIEF: Final = st.sampled_from(("lose", "double", "double", "swap", "keep", "ask"))
+MISCHIEF: Final = st.sampled_from(("lose", "double", "double", "swap", "swap", "keep", "ask"))
 FAULTS: Final = st.sampled_from(("kill", "power", "power", "clock", "full"))
 WAITS_S: Final = st.sampled_from((1.0, 10.0, 70.0, 70.0, 400.0, 4000.0, 90_000.0, 700_000.0))
 
@@ -115,6 +115,20 @@ class Mail(RuleBasedStateMachine):
                 self.world.read(who)
             case "done":
                 self.world.done(host, n, outcome)
+            case "lapse":
+                self._lapse(who, host, n)
+
+    def _lapse(self, who: str, host: Host, n: int) -> None:
+        """A reader takes too long and another one has its message, when it does something after all."""
+        self.world.take(who)
+        late = len(self.world.readers[host.name].holding) - 1
+        self.world.wait(301.0)
+        self.world.take(who)
+        if late >= 0:
+            for act in (self.world.renew, self.world.give_back)[: n % 3]:
+                act(host, late)
+            if n % 3 == 0:
+                self.world.finish(host, late, "rejected")
 
     @rule(sender=SMALL, to=st.sampled_from(("b1", "a1")), acts=st.lists(ACTS, min_size=1, max_size=4))
     def day(self, sender: int, to: str, acts: list[str]) -> None:
@@ -175,10 +189,14 @@ class Mail(RuleBasedStateMachine):
                 self.world.flow(cable)
 
     @precondition(_linked)
-    @rule(cable=SMALL, side=SIDES, at=SMALL, what=MISCHIEF)
-    def mischief(self, cable: int, side: int, at: int, what: str) -> None:
+    @rule(cable=SMALL, side=SIDES, at=SMALL, what=MISCHIEF, arrives=st.booleans())
+    def mischief(self, cable: int, side: int, at: int, what: str, arrives: bool) -> None:
         """Frames are lost, doubled, out of order; or an end looks how it stands."""
         chosen = self._cable(cable)
+        if not chosen.ways[side]:
+            self.mail(at, "a1" if chosen.ends[side].program.host.name == "beta" else "b1", 1)
+            self.world.turn_aside(chosen, 1 - side)
+            self.world.pump(chosen, side)
         match what:
             case "lose":
                 self.world.lose(chosen, side, at)
@@ -188,6 +206,8 @@ class Mail(RuleBasedStateMachine):
                 self.world.swap(chosen, side, at)
             case "keep" | "ask":
                 self.world.keep(chosen, side, 0.0 if what == "ask" else 3600.0)
+        if arrives:
+            self.world.deliver(chosen, side, 100)
 
     @precondition(_linked)
     @rule(cable=SMALL)

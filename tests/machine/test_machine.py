@@ -10,8 +10,8 @@ from tests.machine.counts import COUNTS, table
 from tests.machine.running import run
 
 # Another seed finds other ways; the long run takes new ones each time.
-SEEDS = (1, 2, 3)
-WORLDS = 20
+SEEDS = (1, 2, 3, 4)
+WORLDS = 12
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -23,12 +23,12 @@ def test_nothing_is_lost_whatever_happens(seed: int) -> None:
 
     print(table())
     assert COUNTS["steps"] > 500, "the machine has hardly moved"
-    assert COUNTS["arrived once"] > 50, "hardly anything was sent"
+    assert COUNTS["arrived once"] > 40, "hardly anything was sent"
 
 
-@pytest.mark.parametrize(("shape", "point", "at"), [("two", "after", ""), ("three", "before", "relay")])
+@pytest.mark.parametrize(("shape", "point", "at"), [("two", "after", "alpha"), ("three", "before", "relay")])
 def test_no_death_at_any_step_of_a_store_loses_mail(shape: str, point: Point, at: str) -> None:
     """A program dies where it likes: here at each commit of a story with replies, refusals and relays."""
     died = paths.every_step(shape, (point,), at=at)
 
-    assert died > 25, "the story has hardly any steps"
+    assert died > 20, "the story has hardly any steps"

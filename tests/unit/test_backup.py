@@ -175,7 +175,7 @@ def test_a_full_disk_is_told_while_the_database_is_copied(host: Host, tmp_path: 
     folder = tmp_path / "backups"
     folder.mkdir()
     with (
-        mock.patch.object(packing.copying, "copy", side_effect=StoreFull("the disk is full")),
+        mock.patch.object(copying, "copy", side_effect=StoreFull("the disk is full")),
         pytest.raises(FileTrouble, match=r"one\.tar: the disk is full"),
     ):
         backup(host, folder / "one.tar")
