@@ -14,7 +14,7 @@ import apsw
 from spool.errors import SpoolError
 from spool.store import sqlite
 from tests import scripted
-from tests.faulty_vfs import FULL, KINDS, Fault, Lost
+from tests.faulty_vfs import FULL, KINDS, Fault
 from tests.scripted import Step
 from tests.world import World, broken, damage, halves, lay_out, look, state_of
 
@@ -186,20 +186,25 @@ class Ordeal:
 def insist(step: Step, world: World) -> None:
     """Do a step whose first sync fails, and do it once more where it said so.
 
-    What the store does in between is noted: while it mends what the disk has lost, nothing is safe.
+    The changes in between are noted: a crash within the commit that fails may keep it, and while the store
+    mends what the disk has lost, nothing is safe.
     """
     memory = dict(world.named), dict(world.promises), world.now.at
+    begun = world.changes
     world.vfs.fault = Fault("sync", 1)
     try:
         step(world)
     except SpoolError:
         world.vfs.fault = None
-        lost = max(n for n, change in enumerate(world.vfs.changes or (), 1) if isinstance(change, Lost))
-        world.mended.append(range(lost, world.changes))
+        world.mended.append(range(max(begun, _last(world)) + 1, world.changes))
         world.named, world.promises, world.now.at = memory
         step(world)
     finally:
         world.vfs.fault = None
+
+
+def _last(world: World) -> int:
+    return world.commits[-1].changes if world.commits else 0
 
 
 def _kind(step: Step, raised: Exception | None) -> str | None:

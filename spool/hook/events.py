@@ -17,6 +17,8 @@ from spool.hook.words import Asked
 from spool.store.base import How, Incoming, Session
 
 _FIRST: Final = 250
+# What a session begins with does not care for what it once went on for.
+ANEW: Final[tuple[How, ...]] = ("told",)
 
 
 class Said(NamedTuple):
@@ -45,7 +47,7 @@ def session_start(spool: Attending, found: claude.Input, asked: Asked) -> Said:
     newest = spool.newest()
     head = identity.bound(spool, who, others, now=time.time())
     room = claude.MOST_UNITS - units(head) - 2
-    told = _digest(spool, found.session_id, who, room=room, kind="unread", ways=("told",))
+    told = _digest(spool, found.session_id, who, room=room, kind="unread", ways=ANEW)
     text = "\n".join([head, told.text or f"No unread mail for {who}."])
     return Said(claude.context("session-start", text), tuple(told.rows), trouble=trouble, up_to=newest)
 

@@ -25,7 +25,7 @@ class SqliteHistory:
 
     def thread(self, id: str, *, agent: str, limit: int) -> list[Outgoing | Incoming]:
         found: list[Outgoing | Incoming] = []
-        for side, table in ((side, table) for side in SIDES for table in (side, f"{side}_archive")):
+        for side, table in [(each, name) for each in SIDES for name in (each, f"{each}_archive")]:
             whose = "sender" if side == "outbox" else "agent"
             rows = self._db.execute(
                 f"SELECT {SELECTS[side]} FROM {table} WHERE seq IN (SELECT seq FROM {table} WHERE thread = ?1"

@@ -72,10 +72,17 @@ def test_an_empty_queue_is_waited_for(storage: SpoolStorage) -> None:
     begun = time.monotonic()
 
     assert storage.dequeue() is None
-    assert WAIT_S * 0.9 <= time.monotonic() - begun < WAIT_S + 1
+    assert WAIT_S * 0.9 <= time.monotonic() - begun < WAIT_S + 20
 
 
-def test_a_waiting_worker_is_woken(storage: SpoolStorage) -> None:
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> float:
+    """A worker that is not woken waits for long; seconds within which a woken one is back for sure."""
+    monkeypatch.setattr("spool.store.huey_storage.WAIT_S", 30.0)
+    return 20.0
+
+
+def test_a_waiting_worker_is_woken(storage: SpoolStorage, patient: float) -> None:
     """By a wake after the commit of another connection."""
     got: list[tuple[bytes | None, float]] = []
     worker = Background(lambda: got.append((storage.dequeue(), time.monotonic())))
@@ -86,10 +93,10 @@ def test_a_waiting_worker_is_woken(storage: SpoolStorage) -> None:
     storage.wake()
 
     assert worker.raised() is None
-    assert got[0][0] == b"task" and got[0][1] - rung < 0.2
+    assert got[0][0] == b"task" and got[0][1] - rung < patient
 
 
-def test_a_worker_of_this_process_is_woken_by_enqueue(storage: SpoolStorage) -> None:
+def test_a_worker_of_this_process_is_woken_by_enqueue(storage: SpoolStorage, patient: float) -> None:
     """Without any bell."""
     got: list[bytes | None] = []
     worker = Background(lambda: got.append(storage.dequeue()))
@@ -97,11 +104,11 @@ def test_a_worker_of_this_process_is_woken_by_enqueue(storage: SpoolStorage) -> 
     storage.enqueue(b"task")
 
     assert worker.raised() is None
-    assert got == [b"task"] and time.monotonic() - begun < 0.2
+    assert got == [b"task"] and time.monotonic() - begun < patient
 
 
-def test_a_send_of_another_process_wakes_a_worker(place: Path, storage: SpoolStorage) -> None:
-    """Over the doorbell, with a real listener: within 0.2 s of the send."""
+def test_a_send_of_another_process_wakes_a_worker(place: Path, storage: SpoolStorage, patient: float) -> None:
+    """Over the doorbell, with a real listener: long before it would look by itself."""
     listener = doorbell.Listener(place / "run")
     listener.subscribe(storage.wake)
     command = [sys.executable, "-c", SENDER, str(place)]
@@ -114,10 +121,10 @@ def test_a_send_of_another_process_wakes_a_worker(place: Path, storage: SpoolSto
     listener.close()
 
     assert got[0][0] == push_task("far")
-    assert got[0][1] - float(out) < 0.2
+    assert got[0][1] - float(out) < patient
 
 
-def test_stop_lets_every_waiting_worker_go(storage: SpoolStorage) -> None:
+def test_stop_lets_every_waiting_worker_go(storage: SpoolStorage, patient: float) -> None:
     """A consumer ends at once, not after the wait; and later looks do not wait either."""
     workers = [Background(storage.dequeue) for _ in range(3)]
     begun = time.monotonic()
@@ -125,7 +132,7 @@ def test_stop_lets_every_waiting_worker_go(storage: SpoolStorage) -> None:
 
     assert [worker.raised() for worker in workers] == [None] * 3
     assert storage.dequeue() is None
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < patient
 
 
 def test_many_workers_each_get_their_own(storage: SpoolStorage) -> None:

@@ -59,10 +59,10 @@ def test_a_request_returns_its_answer(spool: Spool, soon: Soon) -> None:
 
     soon(answer)
     begun = time.monotonic()
-    message = spool.request("cloud-1", subject="How many?", timeout=10)
+    message = spool.request("cloud-1", subject="How many?", timeout=60)
 
     assert (message.body, message.id) == ("42", "answer-1")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 20
     assert spool.received("answer-1").state == "done"
     assert [ack.status for ack in acks(spool)] == ["done"]
 
@@ -86,8 +86,8 @@ def test_a_request_that_dies_says_why(spool: Spool, soon: Soon) -> None:
     begun = time.monotonic()
 
     with pytest.raises(BadInput, match="is dead: nobody there"):
-        spool.request("cloud-1", body="?", timeout=10)
-    assert time.monotonic() - begun < 3
+        spool.request("cloud-1", body="?", timeout=60)
+    assert time.monotonic() - begun < 30
 
 
 def test_a_local_request(tmp_path: Path, soon: Soon) -> None:
@@ -177,7 +177,7 @@ def test_mail_is_waited_for(spool: Spool, soon: Soon) -> None:
     begun = time.monotonic()
     (row,) = spool.wait_for_mail(timeout=10)
 
-    assert row.id == "answer-1" and time.monotonic() - begun < 2 and spool.unread() == 1
+    assert row.id == "answer-1" and time.monotonic() - begun < 20 and spool.unread() == 1
     assert spool.wait_for_mail(sender="cloud-1", timeout=0) == [row]
     with pytest.raises(WaitTimedOut, match=r"no unread mail from far-1 for me within 0\.1 s"):
         spool.wait_for_mail(sender="far-1", timeout=0.1)

@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[2]
 
 # docs/internals.md draws this. A module may import from its own floor or a lower one.
 FLOORS = {
-    1: "message states config retry errors log log_foreign strictjson jsontext secret_rules clock version foreign terms excerpt plain lengths",
+    1: (
+        "message states config retry errors log log_foreign strictjson jsontext secret_rules"
+        " clock version foreign terms excerpt plain lengths"
+    ),
     2: "store.base store.rows transports.base",
     3: (
         "outbox inbox folder attachments freight backup"
@@ -22,7 +25,8 @@ FLOORS = {
     ),
     4: (
         "api desk looking attending sending reading waiting mending history loop_views"
-        " delivery running waking waker starting service clients views whereabouts history_views fence digest demo doctor __init__"
+        " delivery running waking waker starting service clients views"
+        " whereabouts history_views fence digest demo doctor __init__"
     ),
     5: "cli hook mcp_server",
 }

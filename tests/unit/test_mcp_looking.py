@@ -97,12 +97,12 @@ def test_probing_says_at_which_step_a_peer_fails(home: Path, agent: Agent) -> No
 
 def test_a_peer_that_hangs_holds_up_no_answer(home: Path, spool: Spool) -> None:
     """The client would give the call up; the other peers' findings are told in time."""
-    set_peer(home, "box", {"url": "exec:sleep 5", "agents": ["box-agent"]})
+    set_peer(home, "box", {"url": "exec:sleep 60", "agents": ["box-agent"]})
     begun = time.monotonic()
     with Spool(home) as fresh:
         found = probing.probed(fresh, within_s=0.5)
 
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 40
     assert found["box"] == [probing.LATE]
     assert found["cloud"][0]["step"] == "link"
 
