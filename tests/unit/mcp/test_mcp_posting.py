@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,24 +9,8 @@ import pytest
 from spool.api import Spool
 from spool.looking import message_of
 from spool.states import Held
-from tests.desk import arrive, make_home
+from tests.desk import arrive
 from tests.mcp_client import Agent
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return make_home(tmp_path, "me", "you")
-
-
-@pytest.fixture
-def spool(home: Path) -> Iterator[Spool]:
-    with Spool(home, agent="me") as spool:
-        yield spool
-
-
-@pytest.fixture
-def agent(home: Path) -> Agent:
-    return Agent(home)
 
 
 def test_an_answer_says_how_far_it_is_and_who_carries_it(agent: Agent, spool: Spool) -> None:

@@ -4,33 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from spool.api import Spool
 from spool.config_edit import set_peer
 from spool.mcp_server import probing, texts
 from spool.mcp_server.looking import peers_text
-from tests.desk import arrive, make_home, told
+from tests.desk import arrive, told
 from tests.mcp_client import Agent, outside
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return make_home(tmp_path, "me", "you")
-
-
-@pytest.fixture
-def spool(home: Path) -> Iterator[Spool]:
-    with Spool(home, agent="me") as spool:
-        yield spool
-
-
-@pytest.fixture
-def agent(home: Path) -> Agent:
-    return Agent(home)
 
 
 def test_a_messages_history_is_told_in_order(agent: Agent, spool: Spool) -> None:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +35,6 @@ TOOLS = {
     "list_peers": True,
     "search_messages": True,
 }
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return make_home(tmp_path, "me", "you")
-
-
-@pytest.fixture
-def spool(home: Path) -> Iterator[Spool]:
-    with Spool(home, agent="me") as spool:
-        yield spool
-
-
-@pytest.fixture
-def agent(home: Path) -> Agent:
-    return Agent(home)
 
 
 @pytest.fixture
