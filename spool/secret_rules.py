@@ -5,6 +5,7 @@ The shapes are those that the services themselves document for their keys.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
@@ -15,7 +16,7 @@ class Rule(NamedTuple):
 
     name: str
     needle: str
-    pattern: re.Pattern[str]
+    pattern: str
 
 
 class Hit(NamedTuple):
@@ -137,8 +138,7 @@ class _Group(NamedTuple):
 
 def _keys(shapes: tuple[_Shape, ...]) -> tuple[Rule, ...]:
     return tuple(
-        Rule(name, needle, re.compile(before + re.escape(needle) + rest))
-        for name, needle, before, rest in shapes
+        Rule(name, needle, before + re.escape(needle) + rest) for name, needle, before, rest in shapes
     )
 
 
@@ -147,7 +147,7 @@ def _named() -> Iterator[Rule]:
         before = _NO_PAGE if name == "assigned-token" else ""
         for needle in needles:
             pattern = before + re.escape(needle) + more + _assigned(least, hexed=hexed)
-            yield Rule(name, needle, re.compile(pattern))
+            yield Rule(name, needle, pattern)
 
 
 def _has_name(text: str) -> bool:
@@ -169,8 +169,8 @@ _OF_TEXT: Final = (
     _Group(
         len,
         (
-            Rule("auth-header", "uthorization", re.compile("uthorization" + _HEADER)),
-            Rule("netrc-password", "login ", re.compile(rf"login \S{{1,64}}\s{{1,9}}password {_VALUE}{{6}}")),
+            Rule("auth-header", "uthorization", "uthorization" + _HEADER),
+            Rule("netrc-password", "login ", rf"login \S{{1,64}}\s{{1,9}}password {_VALUE}{{6}}"),
         ),
     ),
 )
@@ -189,10 +189,15 @@ def find(text: str) -> Hit | None:
     return None
 
 
+# All of them at once would take longer than the rest of a command's start; most are never needed.
+_compiled: Final = functools.cache(re.compile)
+
+
 def _fires(rule: Rule, text: str) -> Hit | None:
+    pattern = _compiled(rule.pattern)
     at = text.find(rule.needle)
     while at >= 0:
-        if rule.pattern.match(text, at):
+        if pattern.match(text, at):
             return Hit(rule.name, at)
         at = text.find(rule.needle, at + 1)
     return None

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
+
+import msgspec
 
 from spool.config import Peer
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """The next hop has it on disk.
 
     `at` is when, by the far clock; `final` says that hop is the host of the agent it is for,
@@ -24,23 +24,20 @@ class Accepted:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(msgspec.Struct, frozen=True):
     """Published where the other side will look; no proof yet."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Deferred:
+class Deferred(msgspec.Struct, frozen=True):
     """Try later; not before `after_s` seconds, where the other side says so."""
 
     reason: str
     after_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """Never; the reason is for the sender."""
 
     reason: str
@@ -108,8 +105,7 @@ class Entry(NamedTuple):
     mtime: float
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """One file was not done; the others may have been.
 
     `reason` names the path. `unknown` says that it may have been done all the same.
