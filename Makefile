@@ -47,7 +47,7 @@ sshd: ## OpenSSH's server, which the tests log in to, and jq, which the scripts 
 	fi
 
 test: $(STAMP) sshd ## all tests, over a real sshd on loopback
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 check: $(STAMP) ## ruff, mypy strict, the layers
 	$(BIN)/ruff check .
