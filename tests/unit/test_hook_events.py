@@ -277,7 +277,7 @@ def test_urgent_mail_keeps_a_session_from_stopping_once(home: Path, spool: Spool
 
 
 def test_what_a_session_goes_on_for_it_need_not_be_told(home: Path, spool: Spool, way: str) -> None:
-    """The reason named it."""
+    """What it goes on with named it."""
     hook(home, "session-start")
     arrive(spool, id="m-000001", priority="P0")
     assert "000001 P0" in hook(home, "stop")
