@@ -6,9 +6,10 @@ BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.ready
 # Tests wait more than they compute.
 JOBS   ?= 3
+MINUTES ?= 3
 OWN     = $(HOME)/.local/share/spool
 
-.PHONY: help install setup demo check test bench sshd clean
+.PHONY: help install setup demo check test soak bench sshd clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -55,8 +56,13 @@ check: $(STAMP) ## ruff, mypy strict, the layers
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/unit/test_layers.py
 
-bench: $(STAMP) sshd ## the figures of docs/benchmarks.md, each beside its yardstick
-	$(BIN)/python -m bench.run
+soak: $(STAMP) sshd ## mail and faults for MINUTES=30, then a checker of the history; more options as SOAK="--seed 1"
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(SOAK)
+	@# The same promises in one program, in many more worlds: for a fifth of the time.
+	$(BIN)/python -m tests.machine --minutes $$(awk 'BEGIN { print $(MINUTES) / 5 }')
+
+bench: $(STAMP) sshd ## speed, each figure beside its yardstick: ROW=send,cli QUICK=1 WRITE=1, see docs/performance.md
+	$(BIN)/python -m bench.run --row '$(ROW)' $(if $(QUICK),--quick) $(if $(WRITE),--write) $(if $(BEFORE),--before '$(BEFORE)')
 
 clean: ## remove the virtual environment
 	rm -rf $(VENV)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -249,6 +247,8 @@ def _keep(
             if folder.has(file):
                 tx.attachments.wanted(file.sha256, now=now)
                 return file
+    import secrets
+
     draft = f".{secrets.token_hex(8)}.new"
     reserve(store, home, host, draft, peer="", size=before.st_size, now=now)
     try:
@@ -276,6 +276,8 @@ def _hash_of(
     into: Path | None = None,
 ) -> str:
     """The SHA-256 of a file that must stay as it is meanwhile; with `into`, a synced copy of it there."""
+    import hashlib
+
     digest = hashlib.sha256()
     done = 0
     copy = -1 if into is None else os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from spool import living, sessions
 from spool.desk import Desk
 from spool.errors import NotFound
 from spool.store.base import How, Incoming, Session
-from spool.store.glance import SEEN_EVERY_S, URGENT
 
 # What counts as told: a wake-up may never have come through.
 TOLD: Final[tuple[How, ...]] = ("told", "continued")
@@ -45,6 +43,8 @@ class Attending(Desk):
         Raises:
             NoAgent: as `agent`.
         """
+        from spool import living, sessions
+
         who = self.agent(agent)
         now = self._clock.now()
         began = None if pid is None else living.born(pid)
@@ -82,6 +82,8 @@ class Attending(Desk):
         now = self._clock.now()
         with self.store.read() as tx:
             rows = tx.sessions.open(agent)
+        from spool import sessions
+
         return [row for row in rows if sessions.lives(row, now=now)]
 
     def session(self, id: str) -> Session | None:
@@ -94,6 +96,8 @@ class Attending(Desk):
         now = self._clock.now()
         with self.store.read() as tx:
             rows = tx.sessions.of_pid(pid)
+        from spool import sessions
+
         return next((row for row in rows if sessions.lives(row, now=now)), None)
 
     def news(
@@ -113,12 +117,16 @@ class Attending(Desk):
         Raises:
             NotFound: no such session.
         """
+        from spool.store.glance import URGENT
+
         with self.store.read() as tx:
             found = _known(tx.sessions.get(session), session)
             return tx.sessions.news(found, ways=ways, priority=URGENT if urgent_only else 3, limit=limit)
 
     def count_news(self, session: str, *, ways: Collection[How] = TOLD, urgent_only: bool = False) -> int:
         """How much of that there is in all. Raises NotFound."""
+        from spool.store.glance import URGENT
+
         with self.store.read() as tx:
             found = _known(tx.sessions.get(session), session)
             return tx.sessions.count_news(found, ways=ways, priority=URGENT if urgent_only else 3)
@@ -172,6 +180,8 @@ class Attending(Desk):
 
     def note_seen(self, session: Session) -> None:
         """This session is there; written once a minute at the most."""
+        from spool.store.glance import SEEN_EVERY_S
+
         now = self._clock.now()
         if abs(now - session.seen_at) >= SEEN_EVERY_S:
             with self.store.write(sync=False) as tx:
@@ -180,6 +190,8 @@ class Attending(Desk):
 
 def _rebound(old: Session | None, fresh: Session) -> Session:
     """What stays of a session that is bound again: since when, and what is known of its process."""
+    from spool import sessions
+
     if old is None or old.ended_at is not None or old.agent != fresh.agent:
         return fresh
     return Session(
@@ -198,6 +210,8 @@ def _rebound(old: Session | None, fresh: Session) -> Session:
 
 
 def _gave_way(other: Session, fresh: Session) -> bool:
+    from spool import sessions
+
     return other.id != fresh.id and other.client == fresh.client and sessions.same_process(other, fresh)
 
 

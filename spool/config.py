@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,8 @@ KNOWN: Final = "ssh://, exec:, sftp:// and dir:"
 _PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}")
 _FOLDER: Final = re.compile(r"(/|~/)[^\0\r\n]*")
 _AT: Final = re.compile(r" - at `\$\.?(.*?)`$")
+# More than any disk has megabytes, or anybody waits seconds; what sleeps and what is stored take no more.
+_MOST: Final = 1_000_000_000
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,13 +148,16 @@ def parse(text: str, *, where: str = FILE) -> Config:
     try:
         tree: dict[str, Any] = tomllib.loads(text)
         read = msgspec.convert(tree, _Peers)
-    except tomllib.TOMLDecodeError as exc:
-        raise BadConfig(f"{where}: {exc}", hint="correct that line") from exc
     except msgspec.ValidationError as exc:
         at = _AT.search(str(exc))
         place = f"[{_place(at.group(1), tree)}] " if at and at.group(1) else ""
         problem = in_words(exc).replace("Object contains unknown field", "unknown key")
         raise BadConfig(f"{where}: {place}{problem}", hint="correct or remove that key") from exc
+    except RecursionError as exc:
+        raise BadConfig(f"{where}: nested too deeply", hint="no key holds more than a list") from exc
+    except ValueError as exc:
+        # Not always the reader's own error: int() has one of its own for thousands of digits.
+        raise BadConfig(f"{where}: {exc}", hint="correct that line") from exc
     peers = {name: msgspec.structs.replace(peer, name=name) for name, peer in read.peers.items()}
     return check(Config(read.host, peers), where=where)
 
@@ -224,6 +228,8 @@ def parse_exec(url: str) -> list[str]:
     Raises:
         BadConfig: nothing to run, or unbalanced quotes.
     """
+    import shlex
+
     try:
         argv = shlex.split(url.removeprefix("exec:"))
     except ValueError as exc:
@@ -282,6 +288,7 @@ def _problems(config: Config) -> Iterator[str]:
     if config.host.attachments_mb < 0:
         yield "[host] attachments_mb: 0 (take none) or more"
     yield from _bad_quotas("[host]", config.host)
+    yield from _bad_values("[host]", config.host)
     yield from _bad_patterns("[host] agents", config.host.agents)
     claimed: list[tuple[str, str]] = []
     for peer in config.peers.values():
@@ -292,6 +299,7 @@ def _problems(config: Config) -> Iterator[str]:
         yield from _bad_patterns(f"{at} via", peer.via)
         yield from _bad_url(at, peer)
         yield from _bad_quotas(at, peer)
+        yield from _bad_values(at, peer)
         for pattern in peer.may_send:
             for local in config.host.agents:
                 if overlap(pattern, local):
@@ -308,6 +316,15 @@ def _bad_quotas(at: str, given: Host | Peer) -> Iterator[str]:
     for key in ("quota_minute", "quota_waiting", "quota_mb"):
         if (getattr(given, key) or 0) < 0:
             yield f"{at} {key}: 0 (no limit) or more"
+
+
+def _bad_values(at: str, given: Host | Peer) -> Iterator[str]:
+    for key, value in msgspec.structs.asdict(given).items():
+        # Neither nan nor inf is between any two numbers.
+        if isinstance(value, int | float) and not 0 <= value <= _MOST:
+            yield f"{at} {key}: not a number from 0 to {_MOST:,}"
+        elif isinstance(value, str) and "\0" in value:
+            yield f"{at} {key}: a NUL character, which no program takes"
 
 
 def _tied(one: str, other: str) -> bool:

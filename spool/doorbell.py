@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
-import select
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import socket
 
 _LONGEST: Final = 100
 
@@ -26,6 +26,9 @@ class Bell:
     """
 
     def __init__(self, run: Path, *, carries: bool = False) -> None:
+        import secrets
+        import socket
+
         kind = "carry" if carries else "wait"
         self._path = run / f"{os.getpid()}-{secrets.token_hex(4)}.{kind}.bell"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -40,6 +43,8 @@ class Bell:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until somebody rings; False after `timeout_s`."""
+        import select
+
         # Not select: it knows no file above 1,023.
         poll = select.poll()
         with contextlib.suppress(ValueError):
@@ -60,6 +65,8 @@ class Bell:
 
     def ring(self) -> None:
         """Ring this one bell; it may be closed."""
+        import socket
+
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
             _ring_one(sender, self._path)
@@ -132,6 +139,9 @@ def _ring(run: Path, ending: str) -> None:
         return
     if not names:
         return
+    # Only now: where nobody listens, a `send` is over sooner.
+    import socket
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
         for name in names:

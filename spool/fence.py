@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -44,6 +43,8 @@ _TAGS: Final = re.compile(
 
 def fenced(what: str, lines: Iterable[str]) -> list[str]:
     """Lines of `what` between two lines with a random mark."""
+    import secrets
+
     mark = secrets.token_hex(8)
     return [
         "",

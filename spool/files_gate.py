@@ -42,6 +42,8 @@ class FilesGate(Gate):
         self._wanted: dict[str, Attachment] = {}
         self._absent: set[str] = set()
         self._refused: dict[str, str] = {}
+        # What lies here for messages that were taken, and lay there.
+        self._spare: set[str] = set()
 
     def opened(self) -> None:
         """The folders are reached: from here this process is the only one that carries for the peer."""
@@ -60,6 +62,7 @@ class FilesGate(Gate):
     def take(self, found: Sequence[Found]) -> list[bool]:
         """Take whole files in; True for each that is on disk here, as mail or in the quarantine."""
         arrivals: dict[int, Arrival] = {}
+        messages: dict[int, Message] = {}
         acks: list[tuple[FileAck, float]] = []
         bad: list[tuple[int, str]] = []
         waiting: set[int] = set()
@@ -73,7 +76,7 @@ class FilesGate(Gate):
                     case Message() as message if self._waits(message):
                         waiting.add(n)
                     case Message() as message:
-                        arrivals[n] = self._arrival(file, message)
+                        arrivals[n], messages[n] = self._arrival(file, message), message
             except NotWhole as exc:
                 bad.append((n, f"never became whole: {exc}"))
             except SpoolError as exc:
@@ -84,6 +87,8 @@ class FilesGate(Gate):
             for n, outcome in zip(arrivals, outcomes, strict=True):
                 # What was refused is in the quarantine; what was deferred is nowhere yet.
                 kept[n] = not isinstance(outcome, Deferred)
+                if kept[n] and arrivals[n].attached:
+                    self._note_spare(messages[n])
         if acks:
             self._take_file_acks(acks)
         for (n, _), stored in zip(bad, self._quarantine([(found[n], why) for n, why in bad]), strict=True):
@@ -158,6 +163,16 @@ class FilesGate(Gate):
         if len(self._refused) >= REMEMBERED:
             self._refused.clear()
         self._refused[file.sha256] = reason
+
+    def spare(self) -> list[str]:
+        """The SHA-256 of each file that is here with what was just taken, so not needed there; told once."""
+        spare, self._spare = sorted(self._spare), set()
+        return spare
+
+    def _note_spare(self, message: Message) -> None:
+        # One that another message waits for is fetched from there.
+        here = (each for each in message.attachments if self.freight.folder.has(each))
+        self._spare.update(each.sha256 for each in here if each.sha256 not in self._wanted)
 
     def _refusal(self, message: Message) -> str | None:
         return next((why for each in message.attachments if (why := self._refused.get(each.sha256))), None)

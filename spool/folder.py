@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -169,6 +168,8 @@ class Part:
             self._fd = -1
 
     def _hash(self, alive: Callable[[], bool]) -> str | None:
+        import hashlib
+
         digest = hashlib.sha256()
         offset = 0
         # From the disk, not as it came: what counts is what will be read.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any, Final, NamedTuple
 
@@ -66,6 +65,8 @@ def read(found: Found, *, max_bytes: int, copy: int = 0) -> Message | FileAck:
 def id_of(found: Found, *, copy: int = 0) -> str:
     """The id of a file that names none: readable, safe in a shell, and told by its name and bytes."""
     name = short_name(found.name)
+    import hashlib
+
     told = hashlib.sha256(name.encode("utf-8", "surrogateescape") + b"\0" + found.raw)
     if copy:
         told.update(b"\0%d" % copy)
@@ -77,6 +78,8 @@ def short_name(name: str) -> str:
     """A name that has room for more around it: itself, or what stands for one that is too long."""
     if len(name.encode("utf-8", "surrogateescape")) <= LONGEST_NAME:
         return name
+    import hashlib
+
     told = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     return f"long-{told[:32]}{SUFFIX}"
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from spool import attachments, sweep, terms
 from spool.errors import NotFound
 from spool.looking import Looking
 from spool.store.base import Asked, Event, Incoming, Outgoing, Side, Tx, written_at
@@ -48,6 +46,8 @@ class History(Looking):
         Raises:
             BadInput: no word, too many, or too short a beginning.
         """
+        from spool import terms
+
         asked = Asked(terms.parse(words), sender, recipient, since, until)
         with self.store.read() as tx:
             return _once(tx.history.search(asked, limit=2 * limit))[:limit]
@@ -91,6 +91,8 @@ class History(Looking):
 
         What goes to the archive meanwhile may be missed.
         """
+        import heapq
+
         asked = Asked(since=since, until=until)
         sides = [self._side(side, asked) for side in ("outbox", "inbox")]
         return heapq.merge(*sides, key=lambda record: written_at(record.row))
@@ -119,6 +121,8 @@ class History(Looking):
         Args:
             tell: called now and then with how many have moved so far.
         """
+        from spool import attachments, sweep
+
         now = self._clock.now()
         moved = sweep.archive(self.store, self.config.host, now=now, older_than_s=older_than_s, tell=tell)
         attachments.forget(self.store, self.home, now=now)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from spool import log, outbox, quotas
 from spool.config import Config, Peer
 from spool.errors import BadMessage, NoRoute, TooLarge
-from spool.folder import Folder
-from spool.foreign import Found, plain_name
 from spool.message import MAX_HOPS, NAME, Ack, Attachment, Message, parse, parse_time, split_address
 from spool.router import Route, Router
 from spool.store.base import Exists, Incoming, NewIncoming, Outgoing, Seen, Store, Tx
 from spool.transports.base import Accepted, Deferred, Outcome, Refused
+
+if TYPE_CHECKING:
+    from spool.folder import Folder
+    from spool.foreign import Found
 
 LEASE_S: Final = 300.0
 MAX_ATTEMPTS: Final = 5
@@ -271,6 +272,8 @@ class _Taking:
         name = message.id if message is not None else None
         raw = arrival.raw
         if arrival.file is not None:
+            from spool.foreign import plain_name
+
             name, raw = plain_name(arrival.file.name), arrival.file.raw
         raw = raw[: self._config.host.max_message_bytes]
         kept = tx.ledger.quarantine(at=self._now, peer=self._peer.name, name=name, reason=reason, raw=raw)
@@ -320,6 +323,8 @@ def take(store: Store, host: str, agent: str, *, now: float) -> tuple[Incoming |
     One that was given back MAX_ATTEMPTS times is rejected instead, with the reason, and the next
     one is taken.
     """
+    import secrets
+
     rang = False
     while True:
         with store.write(sync=True) as tx:

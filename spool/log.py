@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
-import json
 import os
 import sys
 import threading
@@ -120,6 +119,8 @@ def _line(event: Mapping[str, Any]) -> bytes:
     try:
         return _encode(event) + b"\n"
     except (ValueError, TypeError, OverflowError):
+        import json
+
         # A file name that is not UTF-8, most likely; JSON can write half a character as an escape.
         return json.dumps(event, default=str, skipkeys=True).encode() + b"\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from spool import inbox, outbox
+from spool import outbox
 from spool.config import Host
 from spool.message import Message, load
 from spool.states import State
@@ -107,6 +107,8 @@ def deliver(tx: Tx, row: Outgoing, host: str, *, now: float) -> None:
     """Hand a queued message to its agent on this host, as `send` would have done."""
     message = load(row.raw, filled=row.filled, digest=row.digest)
     agent = row.recipient.partition("@")[0]
+    from spool import inbox
+
     tx.outbox.advance(row.seq, row.id, State.RECEIVED, now=now, there=now, host=host)
     seq = tx.inbox.put(inbox.row_of(message, agent=agent, peer=None, now=now))
     tx.attachments.enclose(seq, message.attachments)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from spool import doorbell, log, loops, outbox, presence
 from spool.errors import AmbiguousId, BadInput, NotFound
-from spool.folder import Folder
 from spool.looking import SHORTEST_PART, Looking, message_of, plain_id
 from spool.states import State
 from spool.store.base import Event, Hold, Outgoing, Tx, is_held
@@ -80,6 +79,8 @@ class Mending(Looking):
 
     def _refuse_without_files(self, tx: Tx, row: Outgoing) -> None:
         """Its files must be here still; where they were at the next hop, they may not be any more."""
+        from spool.folder import Folder
+
         folder = Folder(self.home)
         if not tx.attachments.attached(row.seq):
             return

@@ -56,8 +56,9 @@ FIELDS: Final = tuple(_Known.__struct_encode_fields__)
 _KNOWN: Final = msgspec.json.Decoder(_Known)
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODE: Final = msgspec.json.Encoder()
-_AT: Final = re.compile(r"`\$\.(\w+)")
-_EXPECTED: Final = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+# Compiled only when something is wrong.
+_AT: Final = r"`\$\.(\w+)"
+_EXPECTED: Final = r"Expected `([^`]+)`, got `([^`]+)`"
 _WORDS: Final = {
     "str": "text",
     "int": "a number",
@@ -332,7 +333,7 @@ def _decode(raw: bytes) -> _Known:
     try:
         return _KNOWN.decode(raw)
     except msgspec.ValidationError as exc:
-        at = _AT.search(str(exc))
+        at = re.search(_AT, str(exc))
         field = at.group(1) if at else "message"
         problem = in_words(exc)
         if field == "priority":
@@ -347,7 +348,7 @@ def _decode(raw: bytes) -> _Known:
 def in_words(exc: msgspec.ValidationError) -> str:
     """What is wrong with a value, without its place; msgspec's names of types put in plain words."""
     problem = str(exc).split(" - at `$")[0]
-    if (types := _EXPECTED.fullmatch(problem)) is None:
+    if (types := re.fullmatch(_EXPECTED, problem)) is None:
         return problem
     wanted, got = (_WORDS.get(name.split(" | ")[0], name) for name in types.groups())
     return f"must be {wanted}, is {got}"

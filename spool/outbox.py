@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from spool import log, retry
+from spool import log
 from spool.message import LIFETIME_S, NAME, Ack, Message, parse_time
 from spool.states import PROOFS, State, from_ack
 from spool.store.base import Event, LeasedAck, NewOutgoing, Outgoing, Parcel, Store, Tx, Unproven
@@ -18,7 +17,6 @@ LEASE_S: Final = 60.0
 MAX_NOTE: Final = 4096
 MAX_WORD: Final = 64
 _encode = msgspec.json.encode
-_rng = random.Random()
 
 
 class Load(NamedTuple):
@@ -110,7 +108,7 @@ def _settle_one(tx: Tx, peer: str, host: str, parcel: Parcel, outcome: Outcome, 
         case Left():
             return tx.outbox.advance(parcel.seq, parcel.id, State.SENT, now=now, there=None, host=None)
         case Deferred(reason=reason, after_s=after_s):
-            due = now + retry.message_delay(parcel.attempts, _rng, at_least_s=after_s)
+            due = now + _delay(parcel, at_least_s=after_s)
             tx.ledger.event(_event(parcel, now, host, peer, "deferred", reason))
             if parcel.attached:
                 # Its files may be gone there; asking again costs a line.
@@ -121,6 +119,14 @@ def _settle_one(tx: Tx, peer: str, host: str, parcel: Parcel, outcome: Outcome, 
             if dead:
                 tx.ledger.event(_event(parcel, now, host, peer, "dead", reason))
             return dead
+
+
+def _delay(parcel: Parcel, *, at_least_s: float) -> float:
+    import random
+
+    from spool import retry
+
+    return retry.message_delay(parcel.attempts, random.Random(), at_least_s=at_least_s)
 
 
 def _tell_origin(tx: Tx, host: str, parcel: Parcel, outcome: Outcome, now: float) -> bool:

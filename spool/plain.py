@@ -7,14 +7,17 @@ from typing import Final
 
 # Control characters but \n and \t, marks that turn the direction of writing, line separators,
 # and the invisible tag letters.
-_UNSAFE: Final = re.compile(
+_UNSAFE: Final = (
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
 )
 
 
 def plain(text: str) -> str:
     """Text with every unsafe character written out; line ends of both kinds become \\n."""
-    return _UNSAFE.sub(_written_out, text.replace("\r\n", "\n"))
+    if text.isascii() and text.isprintable():
+        # Most of it is: then nothing need be compiled.
+        return text
+    return re.sub(_UNSAFE, _written_out, text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:

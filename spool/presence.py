@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from spool.errors import StoreFull
 
 # A consumer says consumer.alive in the log each minute: more silence than this is no chance.
 SILENT_S: Final = 150.0
@@ -30,6 +33,9 @@ class Presence:
     Args:
         run: the folder `run/` of the home.
         role: consumer, serve or cli.
+
+    Raises:
+        StoreFull: the disk has no room for the announcement; nothing is left behind.
     """
 
     def __init__(self, run: Path, role: str, *, now: float, version: str) -> None:
@@ -39,11 +45,19 @@ class Presence:
         self.process = Process(role, os.getpid(), now, version, self.token)
         self._path = run / f"{self.token}.live"
         draft = run / f".{self.token}"
-        self._file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        os.write(self._file, msgspec.json.encode(self.process))
-        # Locked before it has its name, so nobody can take it for a dead one.
-        draft.rename(self._path)
+        self._file = -1
+        try:
+            self._file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            os.write(self._file, msgspec.json.encode(self.process))
+            # Locked before it has its name, so nobody can take it for a dead one.
+            draft.rename(self._path)
+        except OSError as exc:
+            draft.unlink(missing_ok=True)
+            self.close()
+            if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreFull(f"{run}: the disk is full, and this {role} cannot begin") from exc
+            raise
 
     def close(self) -> None:
         """Take the announcement back, as often as one likes."""

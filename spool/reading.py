@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from spool import doorbell, inbox
-from spool.delivery import Delivery
+from spool import doorbell
 from spool.errors import BadInput, NotFound
-from spool.folder import Folder
 from spool.looking import message_of
 from spool.sending import Sending
 from spool.store.base import Incoming
+
+if TYPE_CHECKING:
+    from spool.delivery import Delivery
 
 GONE: Final = "a file is kept as long as its message is not archived; ask its sender for it again"
 
@@ -56,7 +57,11 @@ class Reading(Sending):
         """These were shown whole to their agent: mark them read and tell their senders."""
         # What is archived is done; its seq may be another row's by now.
         live = [row for row in rows if not row.archived]
-        if live and inbox.mark_read(self.store, self.config.host.name, live, now=self._clock.now()):
+        if not live:
+            return
+        from spool import inbox
+
+        if inbox.mark_read(self.store, self.config.host.name, live, now=self._clock.now()):
             doorbell.ring(self.home / "run")
 
     def receive(
@@ -71,6 +76,8 @@ class Reading(Sending):
             timeout: seconds to wait for the next one where there is none.
             limit: how many at most.
         """
+        from spool.delivery import Delivery
+
         who = self.agent(agent)
         given = 0
         with doorbell.Bell(self.home / "run") as bell:
@@ -82,6 +89,8 @@ class Reading(Sending):
                 yield Delivery(self, row)
 
     def _take(self, agent: str, bell: doorbell.Bell, timeout: float) -> Incoming | None:
+        from spool import inbox
+
         deadline = self._clock.monotonic() + timeout
         while True:
             row, rang = inbox.take(self.store, self.config.host.name, agent, now=self._clock.now())
@@ -115,6 +124,8 @@ class Reading(Sending):
         return [row.id for row in rows]
 
     def _done(self, rows: Sequence[Incoming], *, outcome: str, note: str | None) -> None:
+        from spool import inbox
+
         now = self._clock.now()
         with self.store.write(sync=True) as tx:
             for row in rows:
@@ -124,6 +135,8 @@ class Reading(Sending):
         doorbell.ring(self.home / "run")
 
     def _finish(self, row: Incoming, *, outcome: str, note: str | None, lease: int) -> None:
+        from spool import inbox
+
         now = self._clock.now()
         with self.store.write(sync=True) as tx:
             found = inbox.finish(
@@ -134,6 +147,8 @@ class Reading(Sending):
         doorbell.ring(self.home / "run")
 
     def _paths(self, row: Incoming) -> list[Path]:
+        from spool.folder import Folder
+
         folder = Folder(self.home)
         files = message_of(row).attachments
         for file in files:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import random
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spool.errors import LinkError
+
+if TYPE_CHECKING:
+    import random
 
 
 class Rule(NamedTuple):

@@ -5,20 +5,20 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-import uuid_utils
 
-from spool import attachments, doorbell, inbox, log, loops, outbox, starting
-from spool.attachments import Told
+from spool import doorbell, log, loops, outbox, starting
 from spool.errors import BadInput, BadMessage, IdTaken, NoAgent
-from spool.folder import Folder
 from spool.looking import Looking, message_of
 from spool.message import MAX_ATTACHMENTS, Attachment, Message, format_time, parse_time, seal
 from spool.router import Route
 from spool.states import State
 from spool.store.base import Exists, Hold, Incoming, NewOutgoing, Tx, is_held
+
+if TYPE_CHECKING:
+    from spool.attachments import Told
 
 
 class Posted(NamedTuple):
@@ -160,7 +160,7 @@ class Sending(Looking):
     ) -> tuple[Message, bool]:
         message = seal(
             given,
-            id=f"msg-{uuid_utils.uuid7()}",
+            id=_new_id(),
             timestamp=format_time(now),
             sender=self._default_sender(agent, given),
             max_bytes=self.config.host.max_message_bytes,
@@ -188,6 +188,8 @@ class Sending(Looking):
             raise BadMessage("attachments", "is there already", hint="attach all files the same way")
         if len(attach) > MAX_ATTACHMENTS:
             raise BadMessage("attachments", f"{len(attach)} files, the limit is {MAX_ATTACHMENTS}")
+        from spool import attachments
+
         self._refuse_low_space()
         here = self.config.host
         kept = [
@@ -240,6 +242,8 @@ class Sending(Looking):
         if route.peer:
             tx.attachments.attach(tx.outbox.put(row), route.peer, message.attachments)
             return State.QUEUED
+        from spool import inbox
+
         tx.outbox.put_local(row, at=now, host=self.config.host.name)
         seq = tx.inbox.put(inbox.row_of(message, agent=route.agent, peer=None, now=now))
         tx.attachments.enclose(seq, message.attachments)
@@ -259,13 +263,17 @@ class Sending(Looking):
         """What the other side is told. It is counted by nobody, and never held."""
         return seal(
             loops.notice(hold, self.config.host),
-            id=f"msg-{uuid_utils.uuid7()}",
+            id=_new_id(),
             timestamp=format_time(now),
             max_bytes=self.config.host.max_message_bytes,
         )
 
     def _refuse_missing(self, tx: Tx, message: Message, now: float) -> None:
         """Within the transaction that takes the message: from there on its files stay."""
+        if not message.attachments:
+            return
+        from spool.folder import Folder
+
         folder = Folder(self.home)
         for file in message.attachments:
             if not folder.has(file):
@@ -376,6 +384,8 @@ class Sending(Looking):
             posted = self._put(tx, message, own_id, route, now)
             tx.presence.hear("", (row.agent,), "message", now=now)
             if not keep_open and not row.archived:
+                from spool import inbox
+
                 inbox.finish(tx, self.config.host.name, row, now=now, outcome="done", note=None)
             if route.peer:
                 tx.ledger.ring(route.peer)
@@ -418,6 +428,12 @@ class Sending(Looking):
             outbox.bury(tx, fresh, self.config.host.name, now=now, reason="cancelled", what="cancelled")
         log.info("message.cancelled", **outbox.out_keys(fresh, state=State.DEAD, peer=fresh.peer))
         return row.id
+
+
+def _new_id() -> str:
+    import uuid_utils
+
+    return f"msg-{uuid_utils.uuid7()}"
 
 
 def _rfc3339(field: str, value: str | dt.datetime | None) -> str | None:

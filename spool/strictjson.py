@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import math
 from collections.abc import Collection
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    import json
 
 MAX_DEPTH: Final = 64
 _EXACT: Final = 2**53 - 1
@@ -65,18 +68,28 @@ def _int(text: str) -> int | float:
     return int(text) if len(text) <= 16 and abs(int(text)) <= _EXACT else _float(text)
 
 
-_FAST: Final = json.JSONDecoder(
-    object_pairs_hook=_plain_pairs,
-    parse_int=_plain_int,
-    parse_float=_needs_care,
-    parse_constant=_needs_care,
-)
-_CAREFUL: Final = json.JSONDecoder(
-    object_pairs_hook=_pairs,
-    parse_int=_int,
-    parse_float=_float,
-    parse_constant=_constant,
-)
+@functools.cache
+def _fast() -> json.JSONDecoder:
+    import json
+
+    return json.JSONDecoder(
+        object_pairs_hook=_plain_pairs,
+        parse_int=_plain_int,
+        parse_float=_needs_care,
+        parse_constant=_needs_care,
+    )
+
+
+@functools.cache
+def _careful() -> json.JSONDecoder:
+    import json
+
+    return json.JSONDecoder(
+        object_pairs_hook=_pairs,
+        parse_int=_int,
+        parse_float=_float,
+        parse_constant=_constant,
+    )
 
 
 def digest(raw: bytes, leave_out: Collection[str] = ()) -> bytes:
@@ -90,21 +103,22 @@ def digest(raw: bytes, leave_out: Collection[str] = ()) -> bytes:
         NotStrict: not an object, bad UTF-8, a duplicate key, NaN or an infinity, a lone
             surrogate, or nested deeper than MAX_DEPTH.
     """
+    # Who only reads mail hashes nothing: it need not wait for these.
+    import hashlib
+    import json
+
     try:
         text = raw.decode("utf-8")
         try:
-            value, canonical = _FAST.decode(text), _encode_fast
+            value, canonical = _fast().decode(text), _encode_fast
         except _NeedsCare:
-            value, canonical = _CAREFUL.decode(text), _encode_careful
+            value, canonical = _careful().decode(text), _encode_careful
         if not isinstance(value, dict):
             raise NotStrict("not an object")
         if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
             _check_depth(value)
         for key in leave_out:
             value.pop(key, None)
-        # Who only reads mail hashes nothing: it need not wait for this.
-        import hashlib
-
         return hashlib.sha256(canonical(value)).digest()
     except RecursionError as exc:
         raise NotStrict(f"nested deeper than {MAX_DEPTH}") from exc

@@ -87,6 +87,9 @@ def _why(row: Outgoing) -> str:
         return loops.EXPIRED
     if row.due is None:
         return f"expired: {row.peer} took it and could not say what became of it"
+    if row.lease_until > 0.0:
+        # Whatever an answer settles has no lease: this one was in hand when its link was lost.
+        return f"expired: {row.peer} was being handed it, and how that ended is not known; it may be there"
     return "expired before it could be delivered"
 
 

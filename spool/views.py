@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from spool import log, loop_views, quotas, settings, sweep, whereabouts
-from spool.api import Posted, Spool
-from spool.config import Peer
 from spool.errors import StoreError, UnknownPeer
-from spool.folder import Folder
 from spool.looking import ago, message_of
 from spool.message import Attachment, format_time, split_address
 from spool.presence import Process, lives, living
 from spool.states import Held, State
 from spool.store.base import Event, Incoming, Outgoing, PeerRow, Quarantined, is_held
 from spool.version import VERSION
+
+if TYPE_CHECKING:
+    from spool.api import Posted, Spool
+    from spool.config import Peer
 
 HEADERS: Final = (
     "id",
@@ -90,6 +90,8 @@ def letter(
 
 def files(named: Sequence[Attachment], home: Path) -> list[dict[str, Any]]:
     """The files of a message, each with its path in this home; no path where it is not here."""
+    from spool.folder import Folder
+
     folder = Folder(home)
     return [
         {**msgspec.to_builtins(file), "path": str(folder.path(file.sha256)) if folder.has(file) else None}
@@ -121,6 +123,8 @@ def posted(spool: Spool, sent: Posted) -> dict[str, Any]:
 
 def posted_all(spool: Spool, sent: Sequence[Posted]) -> Iterator[dict[str, Any]]:
     """The same of many; each recipient is looked at once."""
+    from spool import whereabouts
+
     known: dict[tuple[str, str], tuple[dict[str, Any], str | None]] = {}
     for each in sent:
         agent = split_address(each.to)[0]
@@ -137,6 +141,8 @@ def _posted(spool: Spool, sent: Posted, recipient: dict[str, Any], more: list[st
         # It is stored: an answer goes back to where the question came from, peer or no peer.
         carrier, warnings = "none", [f"{sent.peer} is no peer any more: `spool peer add {sent.peer} URL`"]
     if sent.held:
+        from spool import loop_views
+
         warnings = [loop_views.warning(spool, sent.id), *warnings]
     return {
         "id": sent.id,
@@ -327,6 +333,8 @@ def status(spool: Spool, *, now: float) -> dict[str, Any]:
 
 def silent_s(home: Path, *, now: float) -> float | None:
     """Seconds since the log of a home was last written to; None where there is none."""
+    from spool import log
+
     try:
         return max(0.0, now - (home / "log" / log.FILE).stat().st_mtime)
     except FileNotFoundError:
@@ -341,11 +349,15 @@ def consumer_of(spool: Spool) -> Process | None:
 
 def presence(spool: Spool, agent: str, peer: str) -> dict[str, Any]:
     """When an agent was last heard of and what waits for it, at a peer or, where that is "", here."""
+    from spool import whereabouts
+
     return whereabouts.of_agent(spool, agent, peer, now=spool.now()).view()
 
 
 def peer_status(spool: Spool, peer: Peer, row: PeerRow, queued: int) -> dict[str, Any]:
     """How a peer stands."""
+    from spool import whereabouts
+
     return {
         "name": peer.name,
         "url": peer.url or None,
@@ -362,6 +374,8 @@ def peer_status(spool: Spool, peer: Peer, row: PeerRow, queued: int) -> dict[str
 
 def brought_by(spool: Spool, peer: Peer, *, now: float) -> dict[str, Any]:
     """What of a peer waits here, and why no more of it is taken just now, if that is so."""
+    from spool import quotas
+
     host = spool.config.host
     room = spool.store.free_bytes() - host.low_water_mb * quotas.MB
     with spool.store.read() as tx:
@@ -398,6 +412,8 @@ def peer_state(spool: Spool, peer: Peer, row: PeerRow) -> str:
 
 def stuck(spool: Spool, view: dict[str, Any], *, now: float, max_age_s: float = MAX_AGE_S) -> list[str]:
     """What does not move by itself, one line each with what to do; `view` is from `status`."""
+    from spool import loop_views
+
     return [
         *_stuck_peers(spool, view),
         *_stuck_home(spool, view, now),
@@ -449,6 +465,8 @@ def _stuck_peers(spool: Spool, view: dict[str, Any]) -> Iterator[str]:
 
 
 def _stuck_home(spool: Spool, view: dict[str, Any], now: float) -> Iterator[str]:
+    from spool import settings, sweep
+
     with spool.store.read() as tx:
         problem, swept = tx.ledger.fact(settings.FACT), tx.ledger.fact(sweep.FACT)
     if problem:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from spool import sessions
 from spool.config import Peer, matches
 from spool.desk import Desk
 from spool.looking import ago
@@ -142,6 +141,8 @@ def _here(desk: Desk, now: float, agent: str | None = None) -> dict[str, Standin
         heard = {each.agent: each for each in tx.presence.heard("", agent)}
         unread = {each.agent: each for each in tx.inbox.unread_each(agent)}
         opened = tx.sessions.open(agent)
+    from spool import sessions
+
     live = sessions.count(opened, now=now)
     found: dict[str, Standing] = {}
     for name in heard.keys() | unread.keys() | live.keys():

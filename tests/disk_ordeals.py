@@ -18,7 +18,7 @@ from spool.store.schema import SCHEMA
 from tests.beginnings import beginning
 from tests.faults import WAYS, Count, Ordeal, insist
 from tests.power import Inquest, Tally, disk_of
-from tests.scripted import STEPS, checkpoint, reopen
+from tests.scripted import STEPS
 from tests.world import World
 
 # So few pages of the log before it is written back that most steps meet it.
@@ -44,16 +44,15 @@ def faults(folder: Path, rng: random.Random | None = None, *, ways: int = 1, one
 def power(folder: Path, rng: random.Random, *, points: int | None = None, syncs_fail: bool = False) -> Tally:
     """The power cut after each change of the files that the script makes, or after so many of them.
 
-    With `syncs_fail`, the first synced commit of each step has failed before; only what SQLite does by
-    itself while it writes its log back is spared, since it tells nobody that it failed.
+    With `syncs_fail`, the first sync of each step has failed before.
     """
-    world = World(folder, pages=10_000) if syncs_fail else World(folder)
+    world = World(folder)
     try:
         world.vfs.changes = []
         begun, disk = world.state(), disk_of(world)
         world.open()
         for step in STEPS:
-            if syncs_fail and step not in (checkpoint, reopen):
+            if syncs_fail:
                 insist(step, world)
             else:
                 step(world)

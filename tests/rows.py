@@ -53,6 +53,30 @@ def new_incoming(id: str = "m1", **more: Any) -> NewIncoming:
     return usual._replace(**more)
 
 
+def new_parcel(seq: int = 1, **more: Any) -> Parcel:
+    """A leased message of `me` to `you`, with 98 s to live at 2.0."""
+    usual = Parcel(
+        seq=seq,
+        lease=7,
+        id=f"m{seq}",
+        sender="me",
+        recipient="you",
+        origin=None,
+        type="message",
+        priority=2,
+        attempts=1,
+        queued_at=1.0,
+        expires_at=100.0,
+        hops="[]",
+        re=None,
+        filled="[]",
+        raw=b'{"body":"text"}',
+        digest=b"d" * 32,
+        state="queued",
+    )
+    return usual._replace(**more)
+
+
 def new_ack(re: str = "m1", status: str = "received", **more: Any) -> Ack:
     """The word that a message of `you` was received."""
     return Ack(**{"sender": "me", "to": "you", "re": re, "status": status, "at": 2.0, "host": "here", **more})

@@ -455,8 +455,8 @@ def checkpoint(w: World) -> None:
     store = w.spool.store
     with store._lock, sqlite.translated(store.path):
         connection, _ = store._connection("full")
-        connection.wal_checkpoint(mode=1)
-        connection.wal_checkpoint(mode=3)
+        store._log.write_back(connection)
+        store._log.empty(connection)
 
 
 @step

@@ -66,9 +66,8 @@ class Watched(SqliteStore):
     """The store of a world, which says when it has committed."""
 
     def __init__(self, home: Path, *, vfs: str, pages: int, told: Callable[[bool], None]) -> None:
-        self._pages = pages
         self._told = told
-        super().__init__(home, vfs=vfs)
+        super().__init__(home, vfs=vfs, log_pages=pages)
 
     @contextlib.contextmanager
     def write(self, *, sync: bool) -> Iterator[SqliteTx]:
@@ -76,27 +75,18 @@ class Watched(SqliteStore):
             yield tx
         self._told(sync)
 
-    def _connection(self, kind: str) -> tuple[apsw.Connection, SqliteTx]:
-        made = kind not in self._open
-        found = super()._connection(kind)
-        if made:
-            found[0].wal_autocheckpoint(self._pages)
-        return found
-
 
 class WatchedQueue(SpoolStorage):
     """Huey's queue of a world; its writes are not synced."""
 
-    def __init__(self, home: Path, *, vfs: str, pages: int, told: Callable[[bool], None]) -> None:
+    def __init__(self, home: Path, *, vfs: str, told: Callable[[bool], None]) -> None:
         self._vfs = vfs
-        self._pages = pages
         self._told = told
         super().__init__(home=home)
 
     def _create_connection(self) -> apsw.Connection:
-        made = sqlite.connect(Path(self.filename), synchronous="NORMAL", vfs=self._vfs)
-        made.wal_autocheckpoint(self._pages)
-        return made
+        with mock.patch.object(sqlite, "connect", partial(sqlite.connect, vfs=self._vfs)):
+            return super()._create_connection()
 
     @contextlib.contextmanager
     def db(self, commit: bool = False, close: bool = False) -> Iterator[Any]:
@@ -142,7 +132,7 @@ class World:
     @property
     def queue(self) -> WatchedQueue:
         if self._queue is None:
-            self._queue = WatchedQueue(self.home, vfs=self.vfs.name, pages=self.pages, told=self._committed)
+            self._queue = WatchedQueue(self.home, vfs=self.vfs.name, told=self._committed)
         return self._queue
 
     def open(self) -> None:

@@ -54,6 +54,8 @@ class SpoolConsumer(Consumer):  # type: ignore[misc]  # huey is untyped
         super().__init__(huey, **options)
 
     def start(self) -> None:
+        # Huey does so when its workers run already, and a signal before that would kill them.
+        self._set_signal_handlers()
         super().start()
         self.huey.running.begin(self.huey.storage.wake)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from spool import views
-from spool.api import Posted, Spool
-from spool.attachments import Told
 from spool.errors import NotFound
+
+if TYPE_CHECKING:
+    from spool.api import Posted, Spool
+    from spool.attachments import Told
 
 MB: Final = 1_000_000
 # A smaller one is there before a bar is drawn.

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import click
 import msgspec
 
 from spool import home as homes
-from spool.api import Spool
 from spool.cli.text import one_line, plain
+
+if TYPE_CHECKING:
+    import click
+
+    from spool.api import Spool
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,6 +29,8 @@ class Call:
         self.agent: str | None = None
         self.json = False
         self.command = ""
+        # What is closed when the command ends.
+        self.closing = contextlib.ExitStack()
 
     @property
     def home(self) -> Path:
@@ -34,7 +41,9 @@ class Call:
 
     def spool(self) -> Spool:
         """The spool of this call, closed when the command ends. Raises as `Spool`."""
-        return click.get_current_context().with_resource(Spool(self.home, agent=self.agent))
+        from spool.api import Spool
+
+        return self.closing.enter_context(Spool(self.home, agent=self.agent))
 
     def log_to(self, spool: Spool) -> None:
         """What happens from here on is logged in the home: for the few commands whose doing is an event."""
@@ -45,22 +54,39 @@ class Call:
 
     def say(self, text: str) -> None:
         """Print text, made safe for a terminal, and flush."""
-        click.echo(plain(text))
+        echo(plain(text))
 
     def draw(self, lines: Iterable[str]) -> None:
         """Print lines that `screen` made: they are safe, and their colours stay."""
-        click.echo("\n".join(lines))
+        echo("\n".join(lines))
 
     def tell(self, value: Mapping[str, Any], text: str | None = None) -> None:
         """Print one object as a line of JSON where asked for, else the text, if any."""
         if self.json:
-            click.echo(json_line(value), nl=False)
+            echo(json_line(value))
         elif text is not None:
             self.say(text)
 
     def warn(self, text: str) -> None:
         """One line on stderr, the same with `--json`."""
-        click.echo(f"spool: {one_line(text)}", err=True)
+        echo(f"spool: {one_line(text)}", err=True)
+
+
+def echo(text: str | bytes, *, err: bool = False) -> None:
+    """Print a text and a line end, or bytes as they are, and flush."""
+    # Without click there is no terminal and no odd encoding either: see quick.run.
+    if "click" in sys.modules:
+        import click
+
+        click.echo(text, nl=isinstance(text, str), err=err)
+        return
+    stream = sys.stderr if err else sys.stdout
+    if isinstance(text, str):
+        stream.write(text + "\n")
+    else:
+        stream.flush()
+        stream.buffer.write(text)
+    stream.flush()
 
 
 def json_line(value: Mapping[str, Any]) -> bytes:
@@ -79,6 +105,8 @@ def _keep(attribute: str) -> Callable[[click.Context, click.Parameter, Any], Non
 
 def home_option() -> click.Option:
     """`--home DIR`."""
+    import click
+
     return click.Option(
         ["--home"],
         metavar="DIR",
@@ -90,6 +118,8 @@ def home_option() -> click.Option:
 
 def agent_option() -> click.Option:
     """`--agent NAME`."""
+    import click
+
     return click.Option(
         ["--agent"],
         metavar="NAME",
@@ -101,6 +131,8 @@ def agent_option() -> click.Option:
 
 def json_option() -> click.Option:
     """`--json`."""
+    import click
+
     return click.Option(
         ["--json"],
         is_flag=True,
@@ -124,6 +156,8 @@ def common_but_agent(function: F) -> F:
 
 
 def _with(function: F, options: tuple[Callable[[], click.Option], ...]) -> F:
+    import click
+
     wrapped: Any = click.pass_obj(function)
     own = list(getattr(wrapped, "__click_params__", ()))
     # click turns the order round: these come last in the help.

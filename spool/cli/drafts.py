@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import click
 import msgspec
 
-from spool.api import Posted, Spool
+from spool.cli.declared import usage
 from spool.errors import BadInput, BadMessage, SpoolError
+
+if TYPE_CHECKING:
+    from spool.api import Posted, Spool
 
 encode: Final = msgspec.json.encode
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -25,7 +27,7 @@ def body_of(text: str | None, file: str | None) -> str | None:
         BadInput: it cannot be read, or is not UTF-8.
     """
     if text is not None and file is not None:
-        raise click.UsageError("-b and --body-file: give one of them")
+        raise usage("-b and --body-file: give one of them")
     if text is not None and text != "-":
         return text
     if text is None and file is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from typing import Any, Final
 
 import click
@@ -32,6 +31,8 @@ def tell(exc: Exception, *, as_json: bool, command: str = "") -> int:
             text += f"; {one_line(hint)}"
         click.echo(f"spool: {text}", err=True)
     if os.environ.get("SPOOL_DEBUG") == "1":
+        import traceback
+
         traceback.print_exception(exc)
     return code
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import time
 
-import click
 import msgspec
 
+from spool.cli.declared import bad_value
 from spool.errors import BadMessage
 from spool.lengths import length_s
 from spool.message import format_time, parse_time
@@ -16,7 +16,7 @@ from spool.message import format_time, parse_time
 def priority(value: str) -> str:
     """P0 to P3, in either case."""
     if value.upper() not in ("P0", "P1", "P2", "P3"):
-        raise click.BadParameter(f"{value!r} is not P0, P1, P2 or P3")
+        raise bad_value(f"{value!r} is not P0, P1, P2 or P3")
     return value.upper()
 
 
@@ -52,7 +52,7 @@ def pair(value: str) -> tuple[str, str]:
     """`KEY=VALUE`, the value as text."""
     key, equals, rest = value.partition("=")
     if not equals or not key:
-        raise click.BadParameter(f"{value!r} is not KEY=VALUE.")
+        raise bad_value(f"{value!r} is not KEY=VALUE.")
     return key, rest
 
 
@@ -63,7 +63,7 @@ def json_pair(value: str) -> tuple[str, msgspec.Raw]:
         msgspec.json.decode(rest)
     except (msgspec.MsgspecError, RecursionError) as exc:
         said = f"{key}: not JSON ({exc}); text needs quotes, or --context {key}=TEXT."
-        raise click.BadParameter(said) from exc
+        raise bad_value(said) from exc
     return key, msgspec.Raw(rest.encode())
 
 
@@ -72,4 +72,4 @@ def _moment(text: str) -> float:
         return parse_time("when", text)
     except BadMessage as exc:
         said = f"{text!r} is no time; write 2025-11-13T11:00:00Z, or 90s, 30m, 2h, 1d."
-        raise click.BadParameter(said) from exc
+        raise bad_value(said) from exc

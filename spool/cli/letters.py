@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import time
 
-import click
-
 from spool import views
-from spool.cli import following, screen
-from spool.cli.common import Call, common
+from spool.cli import screen
+from spool.cli.common import Call
+from spool.cli.declared import AtLeast, Choice, argument, command, option, usage
 from spool.cli.kinds import priority as priority_kind
 from spool.cli.kinds import since as since_time
-from spool.cli.whole import text_of
 from spool.looking import ago
 from spool.message import load
 
 
-@click.command()
-@common
-@click.option("--unread", is_flag=True, help="Only what was not read yet.")
-@click.option("--full", is_flag=True, help="The bodies too; still marks nothing.")
-@click.option("--from", "sender", metavar="AGENT", help="From this agent.")
-@click.option("--re", metavar="ID", help="Answers to this message.")
-@click.option("--thread", metavar="ID", help="Of this thread.")
-@click.option(
-    "--since", type=since_time, metavar="WHEN", help="That came since then: RFC 3339, or 30m, 2h, 1d."
-)
-@click.option("--priority", type=priority_kind, metavar="P1", help="This urgent or more.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, help="How many at most.  [20]")
-@click.option("--follow", is_flag=True, help="A line for each unread message, and for each that comes.")
-@click.option("--new-only", is_flag=True, help="With --follow: not what is unread already.")
+@command
+@option("--unread", is_flag=True, help="Only what was not read yet.")
+@option("--full", is_flag=True, help="The bodies too; still marks nothing.")
+@option("--from", "sender", metavar="AGENT", help="From this agent.")
+@option("--re", metavar="ID", help="Answers to this message.")
+@option("--thread", metavar="ID", help="Of this thread.")
+@option("--since", type=since_time, metavar="WHEN", help="That came since then: RFC 3339, or 30m, 2h, 1d.")
+@option("--priority", type=priority_kind, metavar="P1", help="This urgent or more.")
+@option("--limit", type=AtLeast(1), default=20, help="How many at most.  [20]")
+@option("--follow", is_flag=True, help="A line for each unread message, and for each that comes.")
+@option("--new-only", is_flag=True, help="With --follow: not what is unread already.")
 def inbox(
     call: Call,
     unread: bool,
@@ -53,9 +48,9 @@ def inbox(
       spool inbox --follow
     """
     if follow and (full or since is not None):
-        raise click.UsageError("--follow: without --full and --since")
+        raise usage("--follow: without --full and --since")
     if new_only and not follow:
-        raise click.UsageError("--new-only: only with --follow")
+        raise usage("--new-only: only with --follow")
     spool = call.spool()
     newest = spool.newest() if follow else 0
     rows = spool.inbox(
@@ -70,6 +65,8 @@ def inbox(
     now = time.time()
     shown = rows[:limit]
     if follow:
+        from spool.cli import following
+
         wanted = following.Wanted(sender=sender, re=re, thread=thread, priority=priority)
         if new_only:
             shown = []
@@ -81,6 +78,8 @@ def inbox(
         for row in shown:
             call.tell(views.letter(row, now=now, full=full, home=call.home if full else None))
     elif shown and full:
+        from spool.cli.whole import text_of
+
         for row in shown:
             call.say(text_of(row, call.home).decode().rstrip("\n") + "\n")
     elif shown:
@@ -103,11 +102,10 @@ def inbox(
         call.warn(f"there is more than these {limit}: --limit shows more")
 
 
-@click.command()
-@common
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--outcome", type=click.Choice(["done", "rejected"]), default="done", help="done or rejected.")
-@click.option("--note", metavar="TEXT", help="A word to the sender, such as why not.")
+@command
+@argument("ids", metavar="ID...", nargs=-1, required=True)
+@option("--outcome", type=Choice("done", "rejected"), default="done", help="done or rejected.")
+@option("--note", metavar="TEXT", help="A word to the sender, such as why not.")
 def done(call: Call, ids: tuple[str, ...], outcome: str, note: str | None) -> None:
     """Acknowledge messages: their senders see `done` in `trace`, with outcome and note.
 
@@ -127,9 +125,8 @@ def done(call: Call, ids: tuple[str, ...], outcome: str, note: str | None) -> No
         call.tell({"id": id, "state": str(row.state), "outcome": row.outcome, "note": row.note}, id)
 
 
-@click.command()
-@common
-@click.argument("id")
+@command
+@argument("id")
 def cancel(call: Call, id: str) -> None:
     """Take back a message that is still queued; it is dead then, with the reason `cancelled`.
 

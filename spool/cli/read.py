@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import click
-
 from spool.api import Spool
-from spool.cli.common import Call, common
+from spool.cli.common import Call
+from spool.cli.declared import AtLeast, argument, command, option, usage
 from spool.cli.pour import Tap
 from spool.cli.whole import json_of, text_of
 from spool.errors import NoAgent
@@ -18,13 +17,12 @@ MAX_BYTES: Final = 16_384
 BATCH: Final = 50
 
 
-@click.command()
-@common
-@click.argument("id", required=False)
-@click.option("--all", "everything", is_flag=True, help="Everything that is unread.")
-@click.option(
+@command
+@argument("id", required=False)
+@option("--all", "everything", is_flag=True, help="Everything that is unread.")
+@option(
     "--max-bytes",
-    type=click.IntRange(min=1),
+    type=AtLeast(1),
     default=MAX_BYTES,
     help="How much to print; the first message is always printed whole.  [16384]",
 )
@@ -47,7 +45,7 @@ def read(call: Call, id: str | None, everything: bool, max_bytes: int) -> None:
     spool = call.spool()
     if id is not None:
         if everything:
-            raise click.UsageError("ID and --all: give one of them")
+            raise usage("ID and --all: give one of them")
         rows: Iterator[Incoming] = iter([spool.received(id)])
     else:
         rows = _unread(spool, everything)
@@ -109,9 +107,8 @@ def _say_left(call: Call, spool: Spool) -> None:
         call.warn(f"no more unread mail for {spool.agent()}")
 
 
-@click.command()
-@common
-@click.argument("id")
+@command
+@argument("id")
 def show(call: Call, id: str) -> None:
     """Print any message: one that came, one that was sent, one in the archive.
 

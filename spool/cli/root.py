@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
@@ -11,46 +10,13 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from spool.cli import failing
 from spool.cli.common import COMMON, Call
+from spool.cli.declared import Command
+from spool.cli.ending import ended
+from spool.cli.names import COMMANDS as COMMANDS
+from spool.cli.names import HELP as HELP
 from spool.version import VERSION
 
-# Where each command lives: its module under spool.cli.
-COMMANDS: Final = {
-    "init": "host",
-    "agent": "host",
-    "whoami": "host",
-    "send": "send",
-    "reply": "send",
-    "inbox": "letters",
-    "read": "read",
-    "show": "read",
-    "done": "letters",
-    "cancel": "letters",
-    "wait": "waiting",
-    "outbox": "look",
-    "trace": "look",
-    "status": "state",
-    "doctor": "doctor",
-    "backup": "backup",
-    "restore": "backup",
-    "log": "logs",
-    "dead": "dead",
-    "quarantine": "dead",
-    "held": "loops",
-    "release": "loops",
-    "search": "search",
-    "archive": "archive",
-    "up": "running",
-    "down": "running",
-    "restart": "running",
-    "service": "service",
-    "serve": "serve",
-    "mcp": "mcp",
-    "peer": "peers",
-    "hook": "hooks",
-    "demo": "demo",
-}
 # What callers of other tools type.
 GUESSES: Final = {
     "ack": "done",
@@ -96,47 +62,6 @@ PART_GUESSES: Final = {
     "test": "check",
     "requeue": "retry",
 }
-HELP: Final = f"""\
-spool {VERSION}: durable mail between AI agents, carried over SSH.
-
-Usage: spool COMMAND [--home DIR] [--agent NAME] [--json] ...
-
-Mail
-  send TO -s SUBJECT [-b BODY]  queue a message; prints its id
-  inbox                         what is not done, headers only; marks nothing
-  read [ID] [--all]             print unread mail and mark it read
-  reply ID -b BODY              answer; what is answered is done
-  done ID...                    acknowledge (or --outcome rejected)
-  show ID                       print any message; marks nothing
-  wait [ID]                     until an answer to ID, or unread mail, is here
-  cancel ID                     take back what is still queued
-Where it stands
-  outbox, trace ID              what is on its way; how one went and ended
-  search WORDS, archive         what was said, also long ago; what is past
-  dead, quarantine              what did not work
-  held, release ID              what agents answered in circles: for a person
-This host
-  init, agent, whoami           make the home; who reads here; who I am
-  up, down, restart             the consumer, which carries the mail
-  service                       have it kept running: systemd, cron, launchd
-  status [--check], log [-f]    what runs and what is stuck; the log
-  mcp, hook EVENT               what an agent's client runs: tools; at its turns
-  doctor                        what is wrong here, and what to type about it
-  backup FILE, restore FILE     all of this home in one file; put it back
-  demo                          two hosts on this machine, to watch it work
-Other hosts
-  peer                          add, authorize, list, check, resume, remove
-  serve --peer NAME             the far end of a link (sshd starts it)
-
-Examples
-  spool send builder -s "Run the tests" -b "On main." --wait-for answer
-  spool read
-  spool reply 93a788 -b "All 15 passed."
-  spool trace 93a788
-
-ID: all of it, or its first or last six characters or more.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 timed out, 4 no such thing.
-`spool COMMAND --help` says more, with examples."""
 
 
 class Group(click.Group):
@@ -202,6 +127,8 @@ class Root(Group):
         if module is None:
             return None
         found = getattr(importlib.import_module(f"spool.cli.{module}"), cmd_name.replace("-", "_"))
+        if isinstance(found, Command):
+            return found.as_click
         assert isinstance(found, click.Command)
         return found
 
@@ -226,28 +153,12 @@ class Root(Group):
     def _run(self, words: list[str], extra: Mapping[str, Any]) -> int:
         call = Call()
         try:
-            with self.make_context("spool", list(words), obj=call, **extra) as ctx:
+            with call.closing, self.make_context("spool", list(words), obj=call, **extra) as ctx:
                 self.invoke(ctx)
             sys.stdout.flush()
-            return 0
-        except click.exceptions.Exit as exc:
-            return exc.exit_code
-        except (KeyboardInterrupt, click.Abort):
-            return 130
-        except BrokenPipeError:
-            _forget_stdout()
-            return 0
-        except OSError as exc:
-            if exc.errno == errno.EPIPE:
-                _forget_stdout()
-                return 0
-            return failing.tell(exc, as_json=call.json)
-        except click.UsageError as exc:
-            # The options may not have been read as far as --json.
-            plain_words = words[: words.index("--")] if "--" in words else words
-            return failing.tell(exc, as_json=call.json or "--json" in plain_words, command=call.command)
-        except Exception as exc:  # noqa: BLE001  the last door: one line, the traceback on demand
-            return failing.tell(exc, as_json=call.json)
+        except BaseException as exc:  # noqa: BLE001  the last door: one line, the traceback on demand
+            return ended(exc, call, words)
+        return 0
 
 
 def _print_help() -> None:
@@ -262,10 +173,3 @@ def _version_option() -> click.Option:
             ctx.exit()
 
     return click.Option(["--version"], is_flag=True, expose_value=False, is_eager=True, callback=show)
-
-
-def _forget_stdout() -> None:
-    """The reader has gone: what is still buffered must not be complained about at exit."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)

@@ -11,8 +11,6 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import click
-
 from spool.cli.text import field, one_line, table
 
 # What the last column is to have before the others give way, and to what the widest of those is cut
@@ -210,4 +208,8 @@ def _joined(line: Sequence[str], widths: Sequence[int], state: int | None) -> st
 
 def _painted(cell: str, is_state: bool) -> str:
     colour = _COLOURS.get(cell.rpartition(" ")[2]) if is_state else None
-    return cell if colour is None else click.style(cell, fg=colour)
+    if colour is None:
+        return cell
+    import click
+
+    return click.style(cell, fg=colour)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-import click
-
-from spool import log, views
-from spool.api import Posted, Spool
+from spool import views
 from spool.cli import attaching, drafts
-from spool.cli.common import Call, common
+from spool.cli.common import Call
+from spool.cli.declared import Choice, argument, command, option, usage
 from spool.cli.kinds import deadline, json_pair, length, pair, priority
 from spool.errors import NotFound, SecretFound
 from spool.looking import CITATION
 from spool.message import FIELDS
 from spool.states import State
+
+if TYPE_CHECKING:
+    from spool.api import Posted, Spool
 
 F = TypeVar("F", bound=Callable[..., Any])
 WAIT_S: Final = 100.0
@@ -56,7 +57,7 @@ class Content(NamedTuple):
         """
         for name, _ in self.field:
             if name in FIELDS:
-                raise click.UsageError(f"--field {name}: {_OPTIONS.get(name, f'use --{name}')}")
+                raise usage(f"--field {name}: {_OPTIONS.get(name, f'use --{name}')}")
         return dict(self.field)
 
     def draft(self) -> dict[str, Any]:
@@ -80,37 +81,33 @@ class Content(NamedTuple):
 
 
 _CONTENT: Final = (
-    click.option("-s", "--subject", metavar="TEXT", help="One line on what it is about."),
-    click.option("-b", "--body", metavar="TEXT", help="The text; - reads it from standard input."),
-    click.option("--body-file", metavar="FILE", help="A file with the text; - is standard input."),
-    click.option("--type", metavar="TYPE", help="question, blocker, status-update, deploy-ready, …"),
-    click.option("--priority", type=priority, metavar="P1", help="P0 goes first; P2 where not given."),
-    click.option(
+    option("-s", "--subject", metavar="TEXT", help="One line on what it is about."),
+    option("-b", "--body", metavar="TEXT", help="The text; - reads it from standard input."),
+    option("--body-file", metavar="FILE", help="A file with the text; - is standard input."),
+    option("--type", metavar="TYPE", help="question, blocker, status-update, deploy-ready, …"),
+    option("--priority", type=priority, metavar="P1", help="P0 goes first; P2 where not given."),
+    option(
         "--deadline",
         type=deadline,
         metavar="WHEN",
         help="When an answer is wanted: RFC 3339, or 30m, 2h, 1d.",
     ),
-    click.option(
-        "--expires", type=deadline, metavar="WHEN", help="When it is not worth delivering any more."
-    ),
-    click.option("--requires-response", is_flag=True, help="Say that an answer is wanted."),
-    click.option("--context", type=pair, multiple=True, metavar="K=V", help="Into `context`, as text."),
-    click.option(
-        "--context-json", type=json_pair, multiple=True, metavar="K=JSON", help="The same, as JSON."
-    ),
-    click.option("--field", type=pair, multiple=True, metavar="K=V", help="A field of your own, as text."),
-    click.option(
+    option("--expires", type=deadline, metavar="WHEN", help="When it is not worth delivering any more."),
+    option("--requires-response", is_flag=True, help="Say that an answer is wanted."),
+    option("--context", type=pair, multiple=True, metavar="K=V", help="Into `context`, as text."),
+    option("--context-json", type=json_pair, multiple=True, metavar="K=JSON", help="The same, as JSON."),
+    option("--field", type=pair, multiple=True, metavar="K=V", help="A field of your own, as text."),
+    option(
         "--attach", multiple=True, metavar="FILE", help="A file that goes with it; its reader gets a path."
     ),
-    click.option("--allow-secrets", is_flag=True, hidden=True),
+    option("--allow-secrets", is_flag=True, hidden=True),
 )
 
 
 def content_options(function: F) -> F:
     """The options that say what a message says."""
-    for option in reversed(_CONTENT):
-        function = option(function)
+    for each in reversed(_CONTENT):
+        function = each(function)
     return function
 
 
@@ -118,20 +115,19 @@ def _content(options: dict[str, Any]) -> Content:
     return Content(**{name: options[name] for name in Content._fields})
 
 
-@click.command()
-@common
-@click.argument("to", required=False)
+@command
+@argument("to", required=False)
 @content_options
-@click.option("--id", metavar="ID", help="Your own id: the same call again sends nothing twice.")
-@click.option("--re", metavar="ID", help="The message this one answers.")
-@click.option("--thread", metavar="ID", help="The thread it belongs to.")
-@click.option("--message", metavar="FILE", help="Send FILE: one JSON object, or one a line; - is stdin.")
-@click.option(
+@option("--id", metavar="ID", help="Your own id: the same call again sends nothing twice.")
+@option("--re", metavar="ID", help="The message this one answers.")
+@option("--thread", metavar="ID", help="The thread it belongs to.")
+@option("--message", metavar="FILE", help="Send FILE: one JSON object, or one a line; - is stdin.")
+@option(
     "--wait-for",
-    type=click.Choice(["received", "read", "answer", "done"]),
+    type=Choice("received", "read", "answer", "done"),
     help="Wait until it is that far; exit 3 if not in time.",
 )
-@click.option(
+@option(
     "--timeout", type=length, metavar="S", default=WAIT_S, help="How long to wait; 100 s where not given."
 )
 def send(
@@ -165,15 +161,13 @@ def send(
     spool = call.spool()
     if message is not None:
         if any((to, id, re, thread, *content)):
-            raise click.UsageError(
-                "--message takes the whole message from the file: leave TO and the rest out"
-            )
+            raise usage("--message takes the whole message from the file: leave TO and the rest out")
         found = drafts.from_file(message)
         allowed = _allowed(spool, found.texts(), asked=allow_secrets)
         posted = found.post(spool, bool(allowed))
     else:
         if to is None:
-            raise click.UsageError("TO is missing: who is it for?")
+            raise usage("TO is missing: who is it for?")
         more = {"to": to, "id": id, "re": re and _whole_id(spool, re), "thread": thread}
         draft = content.extra() | content.draft() | {k: v for k, v in more.items() if v is not None}
         allowed = _allowed(spool, drafts.texts_of(draft), content.attach, asked=allow_secrets)
@@ -185,11 +179,10 @@ def send(
         _wait(call, spool, posted, wait_for, timeout)
 
 
-@click.command()
-@common
-@click.argument("answered", metavar="ID")
+@command
+@argument("answered", metavar="ID")
 @content_options
-@click.option("--keep-open", is_flag=True, help="Answer, and leave the message open.")
+@option("--keep-open", is_flag=True, help="Answer, and leave the message open.")
 def reply(call: Call, answered: str, keep_open: bool, allow_secrets: bool, **options: Any) -> None:
     """Answer a message in its thread; what is answered is done.
 
@@ -204,7 +197,7 @@ def reply(call: Call, answered: str, keep_open: bool, allow_secrets: bool, **opt
     content = _content(options)
     draft, extra = content.draft(), content.extra()
     if "body" not in draft:
-        raise click.UsageError("say what you answer: -b TEXT, -b -, or --body-file FILE")
+        raise usage("say what you answer: -b TEXT, -b -, or --body-file FILE")
     spool = call.spool()
     allowed = _allowed(spool, drafts.texts_of(extra | draft), content.attach, asked=allow_secrets)
     with attaching.bar("copying") as told:
@@ -283,13 +276,22 @@ def _allowed(spool: Spool, texts: list[str], files: Sequence[str] = (), *, asked
             hint='--allow-secrets needs a person at a terminal, or `secrets = "ask"` in spool.toml',
         )
     asks = f"This looks like a credential ({', '.join(rules)}). Send it all the same?"
-    if at_terminal and not click.confirm(asks, err=True):
+    if at_terminal and not _confirmed(asks):
         raise SecretFound(f"looks like a credential (rule {rules[0]}); not sent", hint="take it out")
     return rules
 
 
+def _confirmed(asks: str) -> bool:
+    import click
+
+    return click.confirm(asks, err=True)
+
+
 def _log_allowed(call: Call, spool: Spool, rules: list[str]) -> None:
-    if rules:
-        call.log_to(spool)
+    if not rules:
+        return
+    from spool import log
+
+    call.log_to(spool)
     for rule in rules:
         log.warning("message.secret_allowed", rule=rule)

@@ -7,27 +7,25 @@ import time
 from pathlib import Path
 from typing import Any
 
-import click
-
 from spool import views
 from spool.cli import agents_text, screen
-from spool.cli.common import Call, common
+from spool.cli.common import Call
+from spool.cli.declared import command, option, usage
 from spool.cli.kinds import length
 from spool.looking import ago
 from spool.message import parse_time
 
 
-@click.command()
-@common
-@click.option("--check", is_flag=True, help="Exit 1, with a line for each finding, when something is stuck.")
-@click.option(
+@command
+@option("--check", is_flag=True, help="Exit 1, with a line for each finding, when something is stuck.")
+@option(
     "--max-age",
     type=length,
     metavar="S",
     default=views.MAX_AGE_S,
     help="How long the oldest message may wait: seconds, or 30m, 2h.  [15m]",
 )
-@click.option("-w", "--watch", is_flag=True, help="On a terminal: draw it again each second, until Ctrl-C.")
+@option("-w", "--watch", is_flag=True, help="On a terminal: draw it again each second, until Ctrl-C.")
 def status(call: Call, check: bool, max_age: float, watch: bool) -> None:
     """Say what runs here, what waits, and what to do about what is stuck.
 
@@ -39,7 +37,7 @@ def status(call: Call, check: bool, max_age: float, watch: bool) -> None:
       spool status --json
     """
     if watch and (check or call.json):
-        raise click.UsageError("--watch is for a terminal: leave --check and --json out")
+        raise usage("--watch is for a terminal: leave --check and --json out")
     if watch and sys.stdout.isatty():
         from spool.cli import watching
 
@@ -59,7 +57,7 @@ def status(call: Call, check: bool, max_age: float, watch: bool) -> None:
     else:
         call.draw(_lines(view, findings, now))
     if check and findings:
-        click.get_current_context().exit(1)
+        sys.exit(1)
 
 
 def _tell_check(call: Call, view: dict[str, Any], findings: list[str], notes: list[str]) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-import click
-
 from spool import views
 from spool.api import Spool
-from spool.cli.common import Call, common
+from spool.cli.common import Call
+from spool.cli.declared import argument, command, option, usage
 from spool.cli.kinds import length
 from spool.cli.text import table
 from spool.errors import BadMessage, NoRoute
@@ -17,11 +16,10 @@ from spool.states import State
 from spool.store.base import Incoming, Outgoing
 
 
-@click.command()
-@common
-@click.argument("id", required=False)
-@click.option("--from", "sender", metavar="AGENT", help="Wait for mail from this agent.")
-@click.option("--timeout", type=length, metavar="S", default=100.0, help="How long to wait.  [100 s]")
+@command
+@argument("id", required=False)
+@option("--from", "sender", metavar="AGENT", help="Wait for mail from this agent.")
+@option("--timeout", type=length, metavar="S", default=100.0, help="How long to wait.  [100 s]")
 def wait(call: Call, id: str | None, sender: str | None, timeout: float) -> None:
     """Wait for unread mail, or for an answer to the message ID that you sent.
 
@@ -35,7 +33,7 @@ def wait(call: Call, id: str | None, sender: str | None, timeout: float) -> None
       spool wait --from builder --json
     """
     if id is not None and sender is not None:
-        raise click.UsageError("ID and --from: give one of them")
+        raise usage("ID and --from: give one of them")
     spool = call.spool()
     if id is not None:
         row = spool.sent(id)

@@ -86,4 +86,5 @@ def _encoded(value: dict[str, Any]) -> bytes:
 
 def _text(found: dict[str, Any], name: str) -> str:
     value = found.get(name)
-    return value if isinstance(value, str) else ""
+    # JSON can write half a character, which no database and no path has room for.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""

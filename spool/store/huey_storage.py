@@ -16,6 +16,7 @@ from huey.storage import SqliteStorage
 
 from spool.store import sqlite
 from spool.store.sqlite_ledger import QUEUE
+from spool.store.write_ahead import WriteAhead
 
 WAIT_S: Final = 1.0
 
@@ -70,6 +71,7 @@ class SpoolStorage(SqliteStorage):  # type: ignore[misc]  # huey is untyped
         self._wake = threading.Condition()
         self._rings = 0
         self._closed = False
+        self._log = WriteAhead(home / sqlite.FILE)
         super().__init__(name, filename=str(home / sqlite.FILE), create_tables=False)
         self.integrity_error = apsw.ConstraintError
         self.operational_error = apsw.BusyError
@@ -108,7 +110,9 @@ class SpoolStorage(SqliteStorage):  # type: ignore[misc]  # huey is untyped
         return None if found is None else bytes(found)
 
     def _create_connection(self) -> apsw.Connection:
-        return sqlite.connect(Path(self.filename), synchronous="NORMAL")
+        made = sqlite.connect(Path(self.filename), synchronous="NORMAL")
+        self._log.watch(made)
+        return made
 
     @contextlib.contextmanager
     def db(self, commit: bool = False, close: bool = False) -> Iterator[_Cursor]:
@@ -116,10 +120,11 @@ class SpoolStorage(SqliteStorage):  # type: ignore[misc]  # huey is untyped
             connection: apsw.Connection = self.conn
             try:
                 if commit:
+                    self._log.make_sure(connection)
                     connection.execute("BEGIN IMMEDIATE")
                 yield _Cursor(connection)
                 if commit:
-                    connection.execute("COMMIT")
+                    self._log.commit(connection)
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

@@ -1,14 +1,16 @@
 """What stands in a store: the rows that go in and come out, as frozen values."""
 
-from __future__ import annotations
+# Annotations are not put off here: typing takes three times as long to make a tuple of texts it must read.
 
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
 from spool.message import Ack
 from spool.states import Held, State
-from spool.terms import Term
+
+if TYPE_CHECKING:
+    from spool.terms import Term
 
 Side = Literal["outbox", "inbox"]
 # How a session was told of a message: in its context, as the reason to go on, or to wake it.
@@ -282,7 +284,7 @@ class Asked(NamedTuple):
     """What somebody asks for; None, and no terms, fit everything. Times are when a message was queued
     here or came; `since` is within, `until` is not. A recipient may be named with its host or without."""
 
-    terms: tuple[Term, ...] = ()
+    terms: "tuple[Term, ...]" = ()
     sender: str | None = None
     recipient: str | None = None
     since: float | None = None

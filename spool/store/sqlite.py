@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import random
 import re
 import threading
 import time
@@ -26,18 +25,8 @@ from spool.errors import (
     UnsafeHome,
 )
 from spool.store.schema import SCHEMA as SCHEMA
-from spool.store.sqlite_attachments import SqliteAttachments
-from spool.store.sqlite_files import SqliteKeptFiles
-from spool.store.sqlite_history import SqliteHistory
-from spool.store.sqlite_inbox import SqliteInbox
-from spool.store.sqlite_ledger import SqliteLedger
-from spool.store.sqlite_loops import SqliteLoops
-from spool.store.sqlite_outbox import SqliteAcks, SqliteOutbox
-from spool.store.sqlite_peers import SqlitePeers
-from spool.store.sqlite_presence import SqlitePresence
-from spool.store.sqlite_quotas import SqliteQuotas
-from spool.store.sqlite_sessions import SqliteSessions
-from spool.store.sqlite_sweep import SqliteSweepings
+from spool.store.sqlite_tables import SqliteTx
+from spool.store.write_ahead import PAGES, WriteAhead
 
 FILE: Final = "spool.db"
 BUSY_S: Final = 30.0
@@ -47,38 +36,20 @@ _SQL: Final = Path(__file__).parent / "sql"
 _CHECK_DISK: Final = "check the disk, and the permissions of the home and of the spool.db files in it"
 
 
-class SqliteTx:
-    """The tables over one connection."""
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        self.outbox = SqliteOutbox(connection)
-        self.inbox = SqliteInbox(connection)
-        self.acks = SqliteAcks(connection)
-        self.peers = SqlitePeers(connection)
-        self.presence = SqlitePresence(connection)
-        self.quotas = SqliteQuotas(connection)
-        self.kept_files = SqliteKeptFiles(connection)
-        self.attachments = SqliteAttachments(connection)
-        self.sessions = SqliteSessions(connection)
-        self.loops = SqliteLoops(connection)
-        self.sweepings = SqliteSweepings(connection)
-        self.history = SqliteHistory(connection)
-        self.ledger = SqliteLedger(connection)
-
-
 class SqliteStore:
     """One spool.db. Three connections, opened when first needed: FULL, NORMAL, and one to read.
 
     Args:
         home: the spool home; the file in it must exist (see `create`).
         vfs: the SQLite VFS that reads and writes it, where it is not the default one.
+        log_pages: how long the log may grow before it is written back.
 
     Raises:
         NotInitialised: no such file.
         StoreError: corrupt, newer than the code, or needing a migration while in use.
     """
 
-    def __init__(self, home: Path, *, vfs: str | None = None) -> None:
+    def __init__(self, home: Path, *, vfs: str | None = None, log_pages: int = PAGES) -> None:
         self.home = home
         self.path = home / FILE
         self._vfs = vfs
@@ -87,8 +58,7 @@ class SqliteStore:
         self._read_lock = threading.RLock()
         self._open: dict[str, tuple[apsw.Connection, SqliteTx]] = {}
         self._closed = False
-        # A commit failed on the disk, and what the log holds of it and before it may not be believed.
-        self._doubtful = False
+        self._log = WriteAhead(self.path, pages=log_pages)
         refuse_unsafe(home)
         if not self.path.exists():
             raise NotInitialised(f"no spool home at {home}")
@@ -112,13 +82,12 @@ class SqliteStore:
         with self._lock, translated(self.path):
             self._refuse_nested("full", "loose")
             connection, tx = self._connection("full" if sync else "loose")
-            if self._doubtful:
-                self._renew_log(connection)
+            self._log.make_sure(connection)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield tx
                 # At commit, with sync, what was written is on the disk.
-                self._commit(connection)
+                self._log.commit(connection)
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -162,6 +131,7 @@ class SqliteStore:
         """Close it, as often as one likes."""
         with self._lock, self._read_lock:
             self._closed = True
+            self._leave()
             for connection, _ in self._open.values():
                 connection.close()
             self._open.clear()
@@ -169,33 +139,13 @@ class SqliteStore:
                 os.close(self._home_lock)
                 self._home_lock = -1
 
-    def _commit(self, connection: apsw.Connection) -> None:
-        try:
-            connection.execute("COMMIT")
-        except apsw.IOError:
-            self._doubtful = True
-            with contextlib.suppress(apsw.Error):
-                self._renew_log(connection)
-            raise
-
-    def _renew_log(self, connection: apsw.Connection) -> None:
-        """Write the log back into the file and begin a new one, after a sync that failed.
-
-        The next sync would say that all is well and sync nothing of what failed: the kernel takes it for
-        written (lwn.net/Articles/752063), and what is committed after it would be lost with it. And a
-        crash would find the failed transaction whole in the log, and bring it back.
-        """
-        (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() or (1, 0, 0)
-        if busy:
-            raise apsw.BusyError("the log cannot be written back after an I/O error: it is in use")
-        # The first write to a new log syncs that: until then the old one may be found in its place.
-        try:
-            connection.execute(f"PRAGMA user_version={_user_version(connection)}")
-        except apsw.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        self._doubtful = False
+    def _leave(self) -> None:
+        """Where nobody else has the file open, leave nothing in its log."""
+        if self._home_lock < 0 or (found := self._open.get("full")) is None:
+            return
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(self._home_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._log.leave(found[0])
 
     def _refuse_nested(self, *kinds: str) -> None:
         if any(kind in self._open and self._open[kind][0].in_transaction for kind in kinds):
@@ -208,6 +158,8 @@ class SqliteStore:
             raise StoreError(f"{self.path}: the store is closed")
         synchronous = "FULL" if kind == "full" else "NORMAL"
         connection = connect(self.path, synchronous=synchronous, vfs=self._vfs)
+        if kind != "read":
+            self._log.watch(connection)
         self._open[kind] = (connection, SqliteTx(connection))
         return self._open[kind]
 
@@ -239,6 +191,7 @@ def create(home: Path, *, vfs: str | None = None) -> None:
         try:
             if _check_version(connection, path) < SCHEMA:
                 migrate(connection)
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
             connection.close()
 
@@ -256,7 +209,19 @@ def connect(path: Path, *, synchronous: str, vfs: str | None = None) -> apsw.Con
             hint="install apsw 3.51.3 or newer from a wheel",
         )
     connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+    try:
+        _set_up(connection, path, synchronous)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: apsw.Connection, path: Path, synchronous: str) -> None:
     connection.set_busy_handler(_Patience())
+    # SQLite tells nobody where these fail: see WriteAhead.
+    connection.wal_autocheckpoint(0)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     level = {"NORMAL": 1, "FULL": 2}[synchronous]
     for name, value, want in (
         ("journal_mode", "WAL", "wal"),
@@ -270,7 +235,6 @@ def connect(path: Path, *, synchronous: str, vfs: str | None = None) -> apsw.Con
                 f"{path}: SQLite did not take {name}={value} (it says {found})",
                 hint="the home must be on a local disk",
             )
-    return connection
 
 
 def migrate(connection: apsw.Connection) -> None:
@@ -320,6 +284,8 @@ class _Patience:
             self._since = now
         if now - self._since > BUSY_S:
             return False
+        import random
+
         time.sleep(random.uniform(0.0002, 0.001) if tries < 200 else 0.005)
         return True
 

@@ -15,6 +15,7 @@ from spool.store.copying import MOST
 from spool.store.sqlite import connect, translated
 from spool.store.sqlite_asked import SIDES
 from spool.store.sqlite_live import COLUMNS
+from spool.store.write_ahead import WriteAhead
 
 # What SQLite's check says of an index that does not fit its table, see integrity_check in pragma.html.
 _INDEX: Final = re.compile(r"(?:row \d+ missing from|wrong # of entries in|non-unique entry in) index (\w+)")
@@ -52,8 +53,7 @@ def checkpoint(path: Path, *, patience_s: float) -> bool:
     """Write the log back and empty it; False where a reader was in the way for so long."""
     with translated(path), contextlib.closing(connect(path, synchronous="FULL")) as connection:
         connection.set_busy_timeout(int(patience_s * 1000))
-        row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return row is not None and row[0] == 0
+        return WriteAhead(path).empty(connection)
 
 
 def reindex(path: Path, names: Sequence[str]) -> None:

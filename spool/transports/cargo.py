@@ -149,7 +149,7 @@ class Cargo:
             data = self._files.read(path, part.size, min(SLICE, part.file.bytes - part.size))
             part.append(data)
             if part.size == part.file.bytes:
-                self._seal(path, part)
+                self._seal(part)
             elif not data:
                 self._receiver.is_absent(part.file)
         except FileTrouble:
@@ -157,11 +157,10 @@ class Cargo:
             return False
         return True
 
-    def _seal(self, path: str, part: Part) -> None:
+    def _seal(self, part: Part) -> None:
         if part.seal():
             self._freight.landed(part)
             self._receiver.has_come(part.file)
-            self._files.remove([path])
             return
         self._wrong[part.file.sha256] = times = self._wrong.get(part.file.sha256, 0) + 1
         if times >= MOST_DAMAGED:

@@ -12,6 +12,7 @@ from spool import foreign, log
 from spool.errors import SpoolError
 from spool.foreign import Found, NotWhole
 from spool.transports.base import Entry, Failure, Files
+from spool.transports.cargo import FOLDER
 from spool.transports.paths import shown
 from spool.transports.put_off import Declined, Growing, Told
 
@@ -39,6 +40,9 @@ class Keeper(Protocol):
 
     def remember(self, found: Found) -> None:
         """This one was taken and cannot be removed."""
+
+    def spare(self) -> list[str]:
+        """The SHA-256 of each file that is here with what was just taken, so not needed there; told once."""
 
 
 class Taker:
@@ -182,8 +186,7 @@ class Taker:
             elif claim.before == raw or self._may_take(entry, raw):
                 found.append(Found(claim.name, raw, entry.mtime, max(entry.size, len(raw))))
                 owners.append(entry)
-        # At return what was taken is on the disk here; only then may it go there.
-        kept = self._keeper.take(found)
+        kept = self._take_in(found)
         told = [(entry, ok) for entry, ok in zip(owners, kept, strict=True) if entry is not None]
         self._declined.note([(entry.name, ok) for entry, ok in told])
         done = [entry.name for entry, ok in told if ok]
@@ -193,11 +196,22 @@ class Taker:
                 self._put_off(name, failed.reason)
         return len(done)
 
+    def _take_in(self, found: Sequence[Found]) -> list[bool]:
+        # At return what was taken is on the disk here; only then may it go there.
+        kept = self._keeper.take(found)
+        # Their files first: when they themselves are gone, nothing there names those any more.
+        if spare := [f"{FOLDER}/{sha256}" for sha256 in self._keeper.spare()]:
+            gone = self._files.remove([self._path(name) for name in spare])
+            for name, failed in zip(spare, gone, strict=True):
+                if isinstance(failed, Failure):
+                    self._tell_once(name, failed.reason)
+        return kept
+
     def _take_unclaimed(self, ready: Sequence[tuple[Found, Entry, str]]) -> int:
         """Take files that cannot be renamed: they stay, and are remembered as they are."""
         if not ready:
             return 0
-        kept = self._keeper.take([found for found, _, _ in ready])
+        kept = self._take_in([found for found, _, _ in ready])
         self._declined.note([(entry.name, ok) for (_, entry, _), ok in zip(ready, kept, strict=True)])
         for (found, entry, reason), ok in zip(ready, kept, strict=True):
             if ok:

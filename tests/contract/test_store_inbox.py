@@ -123,6 +123,30 @@ def test_a_lease_absurdly_far_ahead_is_free(store: Store, jump_s: float) -> None
     assert taken(store, now=10.0 + jump_s, lease=2).lease == 2
 
 
+def test_a_lease_of_an_hour_holds_to_its_end(store: Store) -> None:
+    """Longer than that no reader asks for: what stands further ahead was written by another clock."""
+    put_in(store, "m1")
+    with store.write(sync=False) as tx:
+        tx.inbox.take("me", now=10.0, until=3610.0, lease=1)
+
+    assert take(store, now=10.0) is None
+    assert taken(store, now=9.5).lease == 1
+
+
+def test_a_lease_is_of_one_message(store: Store) -> None:
+    """Whatever number the reader chose for it: what becomes of one leaves the others."""
+    first, second = put_in(store, "m1", "m2")
+    for _ in range(2):
+        taken(store, lease=1)
+    with store.write(sync=False) as tx:
+        assert tx.inbox.renew(first, 1, until=600.0)
+
+    assert taken(store, now=311.0, lease=1).id == "m2"
+    assert give_back(store, second, 1)
+    assert taken(store, now=312.0).id == "m2"
+    assert take(store, now=312.0) is None
+
+
 def test_a_lease_is_renewed(store: Store) -> None:
     """For as long as the reader works."""
     (seq,) = put_in(store, "m1")
@@ -236,15 +260,16 @@ def test_what_is_open_stands_with_the_overdue_first(store: Store) -> None:
         assert [each.id for each in tx.inbox.open(None)] == ["late", "urgent", "a", "b"]
         assert [each.id for each in tx.inbox.open("me", unread_only=True)] == ["late", "b"]
         assert [each.id for each in tx.inbox.open("me", limit=1)] == ["late"]
+        assert [each.id for each in tx.inbox.open(None, priority=2)] == ["urgent", "a", "b"]
         assert tx.inbox.open("nobody") == []
 
 
 def test_answers_are_found_oldest_first(store: Store) -> None:
     """Live and archived together; only those for this agent."""
     put_in(store, "first", "second", "third", re="m0")
-    put_in(store, "elses", re="m0", agent="else")
+    put_in(store, "elses", "elses-ended", re="m0", agent="else")
     put_in(store, "no-answer")
-    for id in ("first", "third"):
+    for id in ("first", "third", "elses-ended"):
         finish(store, row(store, id).seq)
     archive(store)
 
@@ -297,3 +322,53 @@ def test_the_counts(store: Store) -> None:
         assert (tx.inbox.unread("me"), tx.inbox.unread("nobody")) == (1, 0)
         assert tx.inbox.oldest_unread() == 3.0
         assert [tx.inbox.late(now=now) for now in (49.0, 50.0)] == [0, 1]
+
+
+def test_what_is_late_is_open_and_not_answered(store: Store) -> None:
+    """That it was read ends nothing, and an answer is what was asked for."""
+    for id in ("unread", "read", "answered", "done"):
+        put_in(store, id, deadline_at=5.0)
+    finish(store, row(store, "done").seq)
+    with store.write(sync=False) as tx:
+        tx.inbox.mark_read(row(store, "read").seq, now=2.0)
+        tx.inbox.answered("answered", "me")
+
+    with store.read() as tx:
+        assert tx.inbox.late(now=5.0) == 2
+
+
+def test_when_it_was_read_stays_when_it_ends(store: Store) -> None:
+    """How long the work took is counted from there."""
+    (seq,) = put_in(store, "m1")
+    with store.write(sync=False) as tx:
+        tx.inbox.mark_read(seq, now=5.0)
+    finish(store, seq)
+
+    assert (row(store).read_at, row(store).done_at) == (5.0, 20.0)
+
+
+def test_what_was_answered_is_overdue_no_more(store: Store) -> None:
+    """It stood at the head of what is open, as long as somebody waited."""
+    put_in(store, "m1", "m2", deadline_at=5.0)
+    with store.write(sync=False) as tx:
+        tx.sweepings.overdue(now=6.0)
+        tx.inbox.answered("m2", "me")
+
+    assert (row(store).overdue, row(store, "m2").overdue) == (True, False)
+
+
+@pytest.mark.parametrize("where", ["live", "archived"])
+def test_a_key_is_found_exactly(store: Store, where: str) -> None:
+    """By id and sender: two agents may choose the same id."""
+    put_in(store, "m1", "m2")
+    put_in(store, "m1", sender="another")
+    if where == "archived":
+        for id, sender in (("m1", "you"), ("m2", "you"), ("m1", "another")):
+            finish(store, row(store, id, sender).seq)
+        archive(store)
+
+    found = [row(store, "m2"), row(store, "m1", "another"), row(store, "m1")]
+    assert [(each.id, each.sender) for each in found] == [("m2", "you"), ("m1", "another"), ("m1", "you")]
+    assert all(each.archived is (where == "archived") for each in found)
+    with store.read() as tx:
+        assert tx.inbox.exact("m2", "another") is None

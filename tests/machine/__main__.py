@@ -22,18 +22,19 @@ def main() -> int:
     """Run until the time is up or something is lost; the exit status."""
     asked = _asked()
     begun = told = time.monotonic()
-    first = asked.seed if asked.seed is not None else secrets.randbits(32)
-    for number in _numbers(first, once=asked.seed is not None):
+    begins = asked.first if asked.seed is None else asked.seed
+    first = begins if begins is not None else secrets.randbits(32)
+    for number in range(first, first + (1 if asked.seed is not None else asked.seeds or 2**32)):
         if failed(number, asked):
             print(_sum(begun, number - first + 1), flush=True)
             return 1
         now = time.monotonic()
-        if now - begun >= asked.minutes * 60:
+        if asked.seeds is None and now - begun >= asked.minutes * 60:
             break
         if now - told >= TELL_EVERY_S:
             told = now
             print(f"{(now - begun) / 60:.1f} min, seeds {first} to {number}", flush=True)
-    for name, outcome in paths.PATHS.items() if asked.seed is None else ():
+    for name, outcome in paths.PATHS.items() if asked.paths and asked.seed is None else ():
         tried = paths.every_step(name, outcome)
         print(f"a crash at every store step, {name}: {tried:,} points", flush=True)
     print(_sum(begun, number - first + 1))
@@ -53,10 +54,6 @@ def failed(number: int, asked: argparse.Namespace) -> bool:
     return False
 
 
-def _numbers(first: int, *, once: bool) -> range:
-    return range(first, first + 1 if once else first + 2**32)
-
-
 def _sum(begun: float, seeds: int) -> str:
     return f"{(time.monotonic() - begun) / 60:.1f} min, {seeds:,} seeds:\n{table()}"
 
@@ -65,6 +62,9 @@ def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.machine", description=__doc__)
     parser.add_argument("--minutes", type=float, default=1.0, help="how long (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--from", dest="first", type=int, help="begin with this one (default: any)")
+    parser.add_argument("--seeds", type=int, help="so many, however long that takes")
+    parser.add_argument("--no-paths", dest="paths", action="store_false", help="without the fixed stories")
     parser.add_argument("--worlds", type=int, default=WORLDS, help="worlds for each seed (%(default)s)")
     parser.add_argument("--steps", type=int, default=STEPS, help="rules in each world (%(default)s)")
     parser.add_argument("--shrink", action="store_true", help="make a failure as short as can be")

@@ -5,7 +5,7 @@ I1  A message whose `send` returned stands in its sender's outbox, in one state,
 I2  No inbox has a message twice, no host takes one for new twice, and no lease is held by two.
 I3  What stands in an inbox is what its sender sent, whole.
 I4  What a sender's host believes (`received`, `read`, `done`) stands on the disk of the host it is about,
-    after a power cut, too.
+    after a power cut, too. What a host knows of a message, the one that it came from knows or is being told.
 I5  States move forward; every message that was sent has one.
 I6  No host passes on more acks than it has grounds for, and everything comes to rest.
 """
@@ -43,6 +43,7 @@ def every_step(truth: Truth, before: dict[str, Look], after: dict[str, Look], cu
         for row in now.out.values():
             if row.peer and row.state in PROVEN:
                 _proven(truth, after, host, row)
+        _told(truth, after, host, now)
 
 
 def _nobody_made_up(truth: Truth, after: dict[str, Look]) -> None:
@@ -67,7 +68,9 @@ def _inbox_stays(truth: Truth, host: str, then: Look, now: Look, *, cut: bool) -
         assert there.body == row.body, f"I3: {key} has changed at {host}"
         back = HELD_ORDER[there.state] < HELD_ORDER[row.state]
         assert cut or not back, f"I5: {key} went from {row.state} to {there.state} at {host}"
-        assert row.state != "done" or not back, f"I4: {key} was done at {host} and is {there.state}"
+        if row.state == "done":
+            assert not back, f"I4: {key} was done at {host} and is {there.state}"
+            _same_outcome(host, row, there)
     for key, row in now.inn.items():
         _agent_did(truth, key, row)
         best = truth.furthest.get(key, "unread")
@@ -92,6 +95,13 @@ def _forward(truth: Truth, host: str, then: Look, now: Look) -> None:
             # The table lets `dead` follow on them, for hops that give a message up after all; none does.
             lost = there.state is State.DEAD and row.state in PROVEN
             assert not lost, f"I5: {key} was {row.state} at {host} and is dead: {there.reason}"
+        if row.state is State.DONE:
+            _same_outcome(host, row, there)
+
+
+def _same_outcome(host: str, then: In | Out, now: In | Out) -> None:
+    same = (then.outcome, then.note) == (now.outcome, now.note)
+    assert same, f"I5: {then.key} was {then.outcome} at {host} and is {now.outcome}, its note {now.note!r}"
 
 
 def _reachable(state: State, *, revived: bool) -> set[State]:
@@ -114,6 +124,26 @@ def _proven(truth: Truth, after: dict[str, Look], host: str, row: Out) -> None:
     assert there.body == row.body, f"I3: {host} says {row.state} of another {row.key}"
     furthest = ORDER[MEANS[truth.furthest[row.key]]]
     assert ORDER[row.state] <= furthest, f"I4: {host} says {row.state} of {row.key}, and it never was"
+
+
+def _told(truth: Truth, after: dict[str, Look], host: str, now: Look) -> None:
+    """What is known of a message further on is known where it came from, or an ack of it waits."""
+    waiting = {(peer, key) for peer, key, _ in now.acks}
+    for key, got in now.inn.items():
+        if got.peer in after and got.state != "unread":
+            _knows(truth, after[got.peer], key, MEANS[got.state], host, told=(got.peer, key) in waiting)
+    for key, out in now.out.items():
+        if out.origin in after and (out.state in PROVEN or out.state is State.DEAD):
+            _knows(truth, after[out.origin], key, out.state, host, told=(out.origin, key) in waiting)
+
+
+def _knows(truth: Truth, there: Look, key: Key, state: State, host: str, *, told: bool) -> None:
+    row = there.out[key]
+    if told or (state is State.DEAD and key in truth.retried):
+        return
+    proven = row.state in PROVEN and ORDER[row.state] >= ORDER[state]
+    knows = row.state in (*PROVEN, State.DEAD) if state is State.DEAD else proven
+    assert knows, f"I4: {key} is {state} at {host}, {row.state} where it came from, and no ack says so"
 
 
 def at_rest(truth: Truth, after: dict[str, Look]) -> None:

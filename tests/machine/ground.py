@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from spool import outbox, sweep
+from spool import outbox, retry, sweep
 from spool.errors import StoreError
+from spool.store.base import Parcel
 from tests.machine import checks
 from tests.machine.brittle import Crash
 from tests.machine.cables import Cable
@@ -28,7 +30,7 @@ class Ground:
 
     def __init__(self, shape: Shape) -> None:
         sweep.PAUSE_S = 0.0  # type: ignore[misc]
-        outbox._rng.seed(0)
+        outbox._delay = _delays(random.Random(0))
         self.shape = shape
         self.pairs = [set(pair) for pair in shape.pairs]
         self.time = Time()
@@ -110,3 +112,16 @@ class Ground:
             self._commits[name] = host.disk.commits
         checks.every_step(self.truth, self._seen, now, cut)
         self._seen = now
+
+
+class _Delay(Protocol):
+    def __call__(self, parcel: Parcel, *, at_least_s: float) -> float: ...
+
+
+def _delays(rng: random.Random) -> _Delay:
+    """How long to wait before another try, the same each time a seed is told again."""
+
+    def delay(parcel: Parcel, *, at_least_s: float) -> float:
+        return retry.message_delay(parcel.attempts, rng, at_least_s=at_least_s)
+
+    return delay

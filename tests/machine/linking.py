@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from spool.errors import LinkError, StoreError
+from spool.outbox import LEASE_S
 from spool.transports import frames
 from tests.machine.brittle import Crash
 from tests.machine.cables import Cable, End
 from tests.machine.counts import COUNTS, count
 from tests.machine.ground import Ground
 from tests.machine.hosts import Host, Role
+from tests.machine.looks import left_over
 
 
 class Linking(Ground):
@@ -62,7 +64,16 @@ class Linking(Ground):
             cable.flow()
         except Crash:
             self._gone()
+        else:
+            self._nothing_left(cable)
         self._check()
+
+    def _nothing_left(self, cable: Cable) -> None:
+        """A link that has come to rest has taken all that it may."""
+        for end in cable.ends if cable.whole else ():
+            if end.gate.current():
+                left = left_over(end.program.host, end.gate.peer_name)
+                assert not left, f"I1: {end.program.host.name} does not carry {left} to {end.gate.peer_name}"
 
     def _moved(self, cable: Cable) -> bool:
         """Let it flow; whether anything went over it."""
@@ -76,6 +87,14 @@ class Linking(Ground):
         if way:
             del way[at % len(way)]
             count("frames lost")
+
+    def forget(self, cable: Cable) -> None:
+        """All that is on its way is lost, and the link goes on until the leases have run out."""
+        for way in cable.ways:
+            count("frames lost", len(way))
+            way.clear()
+        self.time.at += LEASE_S + 1.0
+        self.flow(cable)
 
     def double(self, cable: Cable, side: int, at: int) -> None:
         """A frame comes twice."""

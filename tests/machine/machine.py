@@ -19,7 +19,8 @@ ROLES: Final = st.sampled_from(("one", "one", "two"))
 PROGRAMS: Final = st.sampled_from(("one", "desk", "one", "two"))
 POINTS: Final = st.sampled_from(("after", "before", "after", "full"))
 # Few, so that they are used again.
-IDS: Final = st.sampled_from([f"m{n}" for n in range(1, 10)])
+IDS: Final = [f"m{n}" for n in range(1, 10)]
+ID: Final = st.sampled_from(IDS)
 BODIES: Final = st.sampled_from(("same", "same", "same", "other"))
 TO: Final = st.sampled_from(("b1", "a1", "b1", "a1", "b1", "a1", "b-nobody", "x1"))
 PRIORITIES: Final = st.sampled_from(("P2", "P0", "P2", "P3"))
@@ -30,7 +31,7 @@ ACTS: Final = st.sampled_from(
     ("take", "take", "take", "finish", "finish", "give back", "renew", "reply", "read", "done", "lapse")
 )
 WAYS: Final = st.sampled_from(("flow", "flow", "aside", "aside", "pump", "deliver", "deliver"))
-MISCHIEF: Final = st.sampled_from(("lose", "double", "double", "swap", "swap", "keep", "ask"))
+MISCHIEF: Final = st.sampled_from(("lose", "double", "double", "swap", "swap", "keep", "ask", "forget"))
 FAULTS: Final = st.sampled_from(("kill", "power", "power", "clock", "full"))
 WAITS_S: Final = st.sampled_from((1.0, 10.0, 70.0, 70.0, 400.0, 4000.0, 90_000.0, 700_000.0))
 
@@ -77,7 +78,7 @@ class Mail(RuleBasedStateMachine):
 
     # -- agents -------------------------------------------------------------------------------
 
-    @rule(sender=SMALL, to=TO, id=IDS, body=BODIES, priority=PRIORITIES, life_s=LIVES_S)
+    @rule(sender=SMALL, to=TO, id=ID, body=BODIES, priority=PRIORITIES, life_s=LIVES_S)
     def send(self, sender: int, to: str, id: str, body: str, priority: str, life_s: float | None) -> None:
         """A message under an id that may have been used."""
         who = self._agent(sender)
@@ -91,7 +92,7 @@ class Mail(RuleBasedStateMachine):
             self._fresh += 1
             self.world.send(who, self._to(who, to), f"n{self._fresh}", "new", "P2", None)
 
-    @rule(acts=st.lists(ACTS, min_size=1, max_size=3), agent=SMALL, n=SMALL, id=IDS, outcome=OUTCOMES)
+    @rule(acts=st.lists(ACTS, min_size=1, max_size=3), agent=SMALL, n=SMALL, id=ID, outcome=OUTCOMES)
     def act(self, acts: list[str], agent: int, n: int, id: str, outcome: str) -> None:
         """An agent does something with its mail."""
         who = self._agent(agent)
@@ -147,7 +148,7 @@ class Mail(RuleBasedStateMachine):
         else:
             self.world.retry(self._host(host), n)
 
-    @rule(id=IDS, to=st.sampled_from(("b1", "a1", "b1")), body=BODIES, times=st.integers(0, 2))
+    @rule(id=ID, to=st.sampled_from(("b1", "a1", "b1")), body=BODIES, times=st.integers(0, 2))
     def outsider(self, id: str, to: str, body: str, times: int) -> None:
         """The outsider brings a message so many times, and takes what is for it."""
         if self.world.shape.outer == "alpha":
@@ -156,6 +157,7 @@ class Mail(RuleBasedStateMachine):
             self.world.bring(id, to, body, times=times)
         else:
             self.world.outsider_takes()
+            self.world.outsider_asks(IDS)
 
     # -- links --------------------------------------------------------------------------------
 
@@ -206,6 +208,8 @@ class Mail(RuleBasedStateMachine):
                 self.world.swap(chosen, side, at)
             case "keep" | "ask":
                 self.world.keep(chosen, side, 0.0 if what == "ask" else 3600.0)
+            case "forget":
+                self.world.forget(chosen)
         if arrives:
             self.world.deliver(chosen, side, 100)
 
@@ -226,23 +230,33 @@ class Mail(RuleBasedStateMachine):
         side=SIDES,
         to=st.sampled_from(("b-nobody", "b1", "a1", "b1", "a1")),
         full=st.booleans(),
-        goes_on=st.booleans(),
+        end=st.sampled_from(("answered", "told by it", "broken")),
     )
-    def take_over(self, cable: int, side: int, to: str, full: bool, goes_on: bool) -> None:
+    def take_over(self, cable: int, side: int, to: str, full: bool, end: str) -> None:
         """What was sent is answered late: another link has taken over before, and perhaps all is told by
-        it, up to what the reader did."""
+        it, up to what the reader did. Or the older one breaks without an answer."""
         old = self._cable(cable)
         self.mail(side, to, 1)
         if full:
             self.world.fill(old.ends[1 - side].program.host)
+        if end == "broken":
+            self._read_at(old.ends[side].program.host)
         self.world.turn_aside(old, side)
         self.world.link(self.world.pairs.index(set(old.pair)), "two", "two")
         self.world.pump(self.world.cables[-1], side)
-        if goes_on:
+        if end == "told by it":
             self._all_but(old)
             self._act("read", to if to in self.world.shape.homes else "b1", 0, "m1", "done")
             self._all_but(old)
-        self.world.deliver(old, 1 - side, 100)
+        if end == "broken":
+            self.world.break_(old)
+        else:
+            self.world.deliver(old, 1 - side, 100)
+
+    def _read_at(self, host: Host) -> None:
+        for agent, home in self.world.shape.homes.items():
+            if home == host.name:
+                self.world.read(agent)
 
     def _all_but(self, old: Cable) -> None:
         self.world.make_room()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from spool.inbox import Arrival
 from spool.message import seal
 from spool.transports.base import Accepted, Outcome
 from spool.transports.frames import Hello
+from spool.transports.frames import Key as Asked
 from tests.machine.counts import count
 from tests.machine.hosts import Host
 from tests.machine.looks import look
@@ -58,6 +61,10 @@ class Outsider:
         if known is not None and known != body:
             assert not isinstance(outcome, Accepted), f"I3: {key} was accepted with two contents"
             count("same id, other content, refused")
+
+    def ask(self, ids: Iterable[str]) -> None:
+        """Ask how far messages got, also those that it never brought."""
+        self.gate.answer([Asked(sender, id) for id in ids for sender in ("x1", "a1")])
 
     def take(self) -> None:
         """Take what waits for it, mail and acks, and say so."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from spool.errors import BadInput, IdTaken, SpoolError, StoreError, StoreFull
 from spool.message import format_time
@@ -134,6 +134,7 @@ class People(Ground):
 
         def act(key: Key) -> None:
             self.truth.revived.add(key)
+            self.truth.retried.add(key)
             host.program("desk").spool.retry_dead(key.id)
 
         self._by_hand(host, n, "retries", act)
@@ -174,6 +175,12 @@ class People(Ground):
                 self.outsider.bring(Key("x1", id), to, body, self.shape.homes[to])
 
         self._run(host.program("one"), self._forgiving(act))
+        self._check()
+
+    def outsider_asks(self, ids: Iterable[str]) -> None:
+        """The outsider asks how far messages got."""
+        program = self.hosts[self.shape.outer].program("one")
+        self._run(program, self._forgiving(lambda: self.outsider.ask(ids)))
         self._check()
 
     def outsider_takes(self) -> None:

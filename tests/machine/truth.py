@@ -44,6 +44,8 @@ class Truth:
     first: how often a host said that a message was new to it.
     told: how often a host was told how far a message got, which it may pass on.
     acks: the different acks that a host made for a message.
+    revived: messages that a person revives in this very step.
+    retried: all that a person ever revived.
     """
 
     letters: dict[Key, Letter] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class Truth:
     told: Counter[tuple[str, Key]] = field(default_factory=Counter)
     acks: defaultdict[tuple[str, Key], set[tuple[int, str]]] = field(default_factory=lambda: defaultdict(set))
     revived: set[Key] = field(default_factory=set)
+    retried: set[Key] = field(default_factory=set)
 
     def tried(self, key: Key, origin: str, home: str, body: str) -> Letter:
         """Somebody is about to send this."""
@@ -72,9 +75,11 @@ class Out(NamedTuple):
     due: float | None
     lease: int
     lease_until: float
+    expires_at: float
     attempts: int
     reason: str | None
     outcome: str | None
+    note: str | None
     body: str
     archived: bool
 
@@ -85,6 +90,7 @@ class In(NamedTuple):
     key: Key
     state: str
     agent: str
+    peer: str | None
     lease: int
     lease_until: float
     attempts: int

@@ -16,7 +16,7 @@ from spool.transports.frames import Answer
 from spool.transports.frames import Key as Asked
 from tests.machine.counts import count
 from tests.machine.hosts import Program
-from tests.machine.looks import look
+from tests.machine.looks import leased, look
 from tests.machine.truth import Key, Truth
 
 ANSWERED = ("received", "read", "done", "rejected")
@@ -38,15 +38,19 @@ class WatchedGate(Gate):
         self._truth = truth
 
     def load(self, limit: int) -> Load:
-        """A link that is not the newest leases nothing."""
+        """A link that is not the newest leases nothing, and none leases what is leased."""
+        messages, acks = leased(self._host, self.peer_name, self._generation)
         load = super().load(limit)
         assert self.current() or not (load.parcels or load.acks), "an older link has leased"
         for parcel in load.parcels:
+            key = Key(parcel.sender, parcel.id)
+            assert key not in messages, f"I2: {self.host} leased {key} twice"
             count("messages carried")
             count("messages carried again", parcel.attempts > 1)
-        for leased in load.acks:
-            key = Key(leased.ack.to, leased.ack.re)
-            self._truth.acks[self.host, key].add((leased.seq, leased.ack.status))
+        for each in load.acks:
+            key = Key(each.ack.to, each.ack.re)
+            assert each.seq not in acks, f"I2: {self.host} leased an ack of {key} twice"
+            self._truth.acks[self.host, key].add((each.seq, each.ack.status))
             count("acks carried")
         return load
 
@@ -69,7 +73,13 @@ class WatchedGate(Gate):
     def release(self, load: Load) -> None:
         """An older link gives nothing back that a newer one holds."""
         before = look(self._host).out
+        with self._store.read() as tx:
+            newest = tx.peers.get(self.peer_name).generation
+        _, held_acks = leased(self._host, self.peer_name, newest)
         super().release(load)
+        freed = held_acks - leased(self._host, self.peer_name, newest)[1]
+        mine = {each.seq for each in load.acks} if newest == self._generation else set()
+        assert freed <= mine, f"acks {freed - mine} were given back by who did not hold them"
         for key, row in look(self._host).out.items():
             if row != before.get(key):
                 held = {parcel.lease for parcel in load.parcels}

@@ -9,8 +9,11 @@ from spool.states import State
 from tests.machine import checks
 from tests.machine.faults import Faults
 from tests.machine.hosts import Host
+from tests.machine.looks import look
 from tests.machine.people import People
+from tests.machine.readers import LONGEST_S
 from tests.machine.shapes import Shape
+from tests.machine.truth import Key
 
 WAITS_S: Final = (0.0, 3.0, 10.0, 61.0, 300.0, 901.0, 1000.0, 3700.0)
 
@@ -63,6 +66,7 @@ class World(Faults, People):
         self._ask_all()
         checks.at_rest(self.truth, self._seen)
         self._every_id_answers()
+        self._all_can_be_taken()
 
     def _relink(self) -> None:
         for cable in self.cables:
@@ -104,3 +108,22 @@ class World(Faults, People):
                     row = tx.outbox.exact(key.id, key.sender)
                 assert row is not None, f"I5: nobody can say how {key} stands"
                 assert row.state is self._seen[letter.origin].out[key].state
+
+    def _all_can_be_taken(self) -> None:
+        """No lease is for ever: what is not done comes into a reader's hands, whoever died with it."""
+        for readers in self.readers.values():
+            readers.holding.clear()
+        agents = [(agent, name) for agent, name in self.shape.homes.items() if name in self.hosts]
+        # What a clock that was ahead has leased is free at once, or within the longest lease.
+        for wait_s in (0.0, LONGEST_S + 1.0):
+            self.time.at += wait_s
+            for agent, name in agents:
+                for _ in self._open(name, agent):
+                    self.readers[name].take(agent)
+        for agent, name in agents:
+            left = self._open(name, agent) - {reader.key for reader in self.readers[name].holding}
+            assert not left, f"I1: no reader can take {left} at {name}"
+
+    def _open(self, name: str, agent: str) -> set[Key]:
+        inn = look(self.hosts[name]).inn.values()
+        return {row.key for row in inn if row.agent == agent and row.state in ("unread", "read")}

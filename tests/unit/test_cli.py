@@ -771,6 +771,17 @@ def test_the_quarantine_shows_bytes_safely(spool: Cli) -> None:
     assert spool.error("quarantine", "show", "1")["exit"] == 4
 
 
+def test_a_command_without_any_output_to_write_to_does_its_work(spool: Cli) -> None:
+    """The database must not get the number that the output had."""
+    words = [sys.executable, "-m", "spool.cli", "--home", str(spool.home)]
+    words += ["send", "bob", "-s", "Hello", "--agent", "alice"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words], env=env, check=True)
+
+    assert [row["subject"] for row in spool.json("inbox", "--agent", "bob")] == ["Hello"]
+
+
 def test_output_into_a_closed_pipe_ends_quietly(spool: Cli) -> None:
     """`spool inbox | head -0` is nobody's error."""
     spool.send("x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 import time
@@ -236,7 +237,7 @@ def test_a_good_check_counts_as_contact(pair: tuple[Host, Host]) -> None:
     laptop.cli("peer", "check", "cloud")
     with laptop.api() as api:
         row = api.peer_row("cloud")
-        assert api.outlook("cloud")[1][1] == "peer cloud was last reached 0 s ago"
+        assert re.fullmatch(r"peer cloud was last reached \d+ s ago", api.outlook("cloud")[1][1])
     assert row.last_contact is not None and time.time() - row.last_contact < 20
     assert (row.far_host, row.far_version, row.far_agents) == ("cloud", VERSION, ["carol"])
     with laptop.api() as api, api.store.write(sync=True) as tx:

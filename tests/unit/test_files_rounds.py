@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -55,6 +56,37 @@ def leave(tmp_path: Path, name: str, **said: object) -> None:
     """A script there writes a file, whole at once."""
     (tmp_path / "hidden").write_text(json.dumps({"from": "cloud-1", "to": "me", "subject": "x", **said}))
     (tmp_path / "hidden").rename(tmp_path / "out" / name)
+
+
+def enclose(tmp_path: Path, file: bytes) -> dict[str, object]:
+    """A script there puts a file beside its messages; what a message says of it."""
+    sha256 = hashlib.sha256(file).hexdigest()
+    (tmp_path / "out" / "attachments").mkdir(exist_ok=True)
+    (tmp_path / "out" / "attachments" / sha256).write_bytes(file)
+    return {"name": "f", "bytes": len(file), "sha256": sha256}
+
+
+def test_a_file_that_is_here_already_does_not_stay_there(
+    spool: Spool, rounds: Rounds, tmp_path: Path
+) -> None:
+    """As after a crash that came when it was stored here and not yet removed there."""
+    (tmp_path / "same").write_bytes(b"the same bytes")
+    spool.send("cloud-1", subject="x", attach=[tmp_path / "same"])
+    leave(tmp_path, "m.json", id="m1", attachments=[enclose(tmp_path, b"the same bytes")])
+    assert soon(lambda: not any(path.is_file() for path in (tmp_path / "out").rglob("*")), 20.0)
+    with spool.store.read() as tx:
+        assert [row.id for row in tx.inbox.open("me")] == ["m1"]
+
+
+def test_a_file_goes_with_its_message_when_that_was_taken_before(
+    spool: Spool, rounds: Rounds, tmp_path: Path
+) -> None:
+    """As after a crash that came when the message was stored here and both still lay there."""
+    for name in ("m.json", "again.json"):
+        leave(tmp_path, name, id="m1", attachments=[enclose(tmp_path, b"bytes")])
+        assert soon(lambda: not any(path.is_file() for path in (tmp_path / "out").rglob("*")), 20.0)
+    with spool.store.read() as tx:
+        assert [row.id for row in tx.inbox.open("me")] == ["m1"]
 
 
 def test_what_comes_is_acknowledged_in_a_file_of_its_own(

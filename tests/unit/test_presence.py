@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from spool.errors import StoreFull
 from spool.presence import Presence, lives, living
 from tests.waiting import soon
 
@@ -144,6 +146,20 @@ def test_nobody_is_taken_for_dead_while_announcing(tmp_path: Path) -> None:
         looker.join()
 
     assert missed == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_full_disk_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A consumer or a far end that starts meanwhile names the disk, and leaves no half announcement."""
+
+    def full(_file: int, _what: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("spool.presence.os.write", full)
+
+    with pytest.raises(StoreFull, match="this serve cannot begin") as raised:
+        Presence(tmp_path, "serve", now=1.0, version="1")
+    assert "free some space" in str(raised.value)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -109,6 +109,17 @@ def test_what_is_being_delivered_does_not_expire_under_its_link(spool: Spool, no
     assert spool.state(id) is State.DEAD
 
 
+def test_what_may_have_arrived_is_not_called_undelivered(spool: Spool, now: Turned) -> None:
+    """Its link was lost before the answer: whether it is there nobody here knows, and the reason says so."""
+    id = spool.send("cloud-1", body="x", expires="1970-01-12T14:46:40Z")  # START + an hour
+    lease(spool)
+    later(spool, now, 2 * HOUR_S)
+
+    assert (
+        spool.sent(id).reason == "expired: cloud was being handed it and the answer was lost; it may be there"
+    )
+
+
 def test_a_relay_tells_the_sender_that_it_expired(spool: Spool, now: Turned) -> None:
     """Its lifetime came with it, in seconds left."""
     relayed(spool)

@@ -45,6 +45,9 @@ class Tray:
     def remember(self, found: Found) -> None:
         self.known[found.name] = (found.size, found.mtime)
 
+    def spare(self) -> list[str]:
+        return []
+
 
 class Bench:
     """A folder, who takes from it, and a clock that a test moves."""
