@@ -75,7 +75,7 @@ ANSWERS: Final = (
         "relay-tells-nobody",
         "the sender of a relayed message learns what became of it an hour later, by asking",
         (Edit(_OUTBOX, "    if parcel.origin is None:\n", "    if parcel is not None:\n"),),
-        (_PROMISES, MACHINE),
+        (_PROMISES,),
     ),
     Break(
         "archived-ack-lost",

@@ -28,7 +28,7 @@ LEASES: Final = (
                 '" WHERE seq = ? AND ? > 0 AND due IS NOT NULL"',
             ),
         ),
-        (_LEASE_TESTS, MACHINE),
+        (_LEASE_TESTS,),
     ),
     Break(
         "late-worker-settles",
@@ -76,7 +76,7 @@ LEASES: Final = (
                 '"UPDATE inbox SET lease_until = ? WHERE seq = ? AND ? > 0 AND lease_until > 0"',
             ),
         ),
-        (_INBOX_TESTS, MACHINE),
+        (_INBOX_TESTS,),
     ),
     Break(
         "reader-lease-never-ends",
@@ -88,7 +88,7 @@ LEASES: Final = (
                 '" AND lease_until = 0 AND ?4 > 0 ORDER BY priority, seq LIMIT 1)"',
             ),
         ),
-        (_INBOX_TESTS, MACHINE),
+        (_INBOX_TESTS,),
     ),
     Break(
         "link-lease-never-ends",
@@ -112,7 +112,7 @@ LEASES: Final = (
                 '" AND ?4 > 0 ORDER BY priority, seq LIMIT 1)"',
             ),
         ),
-        (f"{_INBOX_TESTS}::test_two_readers_never_hold_the_same", MACHINE),
+        (MACHINE,),
     ),
     Break(
         "older-link-leases-acks",

@@ -308,3 +308,14 @@ def test_tidying_ends_and_changes_nothing_that_is_found(store: Store) -> None:
 
     assert 2 <= steps < 100 and found(store, "common") == before and len(before) == 60
     assert sorted(found(store, "own7")) == ["c7", "s7"]
+
+
+def test_without_words_all_is_found_the_newest_first(store: Store, place: str) -> None:
+    """Whoever asks for a time alone wants what was said then."""
+    for n in range(4):
+        come(store, f"m{n}", at=float(n))
+    settle(store, place)
+
+    with store.read() as tx:
+        rows = tx.history.search(Asked(since=1.0, until=3.0), limit=9)
+    assert [each.id for each in rows] == ["m2", "m1"]

@@ -372,3 +372,17 @@ def test_a_key_is_found_exactly(store: Store, where: str) -> None:
     assert all(each.archived is (where == "archived") for each in found)
     with store.read() as tx:
         assert tx.inbox.exact("m2", "another") is None
+
+
+@pytest.mark.parametrize("where", ["live", "archived"])
+def test_so_many_are_found_by_the_beginning_of_their_id(store: Store, where: str) -> None:
+    """In its order, and none before it or behind it."""
+    put_in(store, "msg-3", "msg-1", "msg-2", "a", "z")
+    if where == "archived":
+        for id in ("msg-3", "msg-1", "msg-2", "a", "z"):
+            finish(store, row(store, id).seq)
+        archive(store)
+
+    with store.read() as tx:
+        assert [each.id for each in tx.inbox.find("msg-")] == ["msg-1", "msg-2", "msg-3"]
+        assert [each.id for each in tx.inbox.find("msg-", limit=2)] == ["msg-1", "msg-2"]

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from spool.states import PROOFS, State
-from spool.store.base import KeptFile, Outgoing, Store
+from spool.store.base import Exists, KeptFile, Outgoing, Store
 from tests.contract.test_store_outbox import advance, bury, defer
-from tests.rows import lease, link, new_ack, new_outgoing, put, put_in, row
+from tests.rows import lease, link, new_ack, put, put_in, row
 
 # Before it all else in these tests happens.
 LATE = 1_000.0
@@ -294,15 +294,23 @@ def test_an_outcome_is_of_one_message(store: Store) -> None:
     assert found == ["done", None, None]
 
 
-@pytest.mark.parametrize("by", ["you", "you@far", "another"])
-def test_who_may_answer_is_whom_it_was_for_or_anybody_there(store: Store, by: str) -> None:
+@pytest.mark.parametrize("where", ["live", "archived"])
+@pytest.mark.parametrize(
+    ("recipient", "by"), [("you@far", "you"), ("you", "you"), ("you@far", "another"), ("yo", "you")]
+)
+def test_who_may_answer_is_whom_it_was_for_or_anybody_there(
+    store: Store, recipient: str, by: str, where: str
+) -> None:
     """Over the peer it went to anybody may; over another way only whom it was for."""
-    put(store, "m1", recipient="you@far")
+    (seq,) = put(store, "m1", recipient=recipient)
+    if where == "archived":
+        bury(store, seq)
+        archived(store)
     with store.write(sync=False) as tx:
         waits = [tx.outbox.awaits("m1", "me", by=by, peer=peer) for peer in ("p", "q")]
         tx.outbox.answered("m1", "me", by=by, peer="q")
 
-    theirs = by != "another"
+    theirs = recipient.partition("@")[0] == by
     assert waits == [True, theirs]
     assert row(store).answered is theirs
     with store.read() as tx:
@@ -377,9 +385,10 @@ def test_an_archived_key_is_taken_for_its_sender_alone(store: Store) -> None:
     bury(store, seq)
     archived(store)
 
-    with store.write(sync=True) as tx:
-        tx.outbox.put(new_outgoing("m1", sender="other"))
-        tx.outbox.put(new_outgoing("m2"))
+    with pytest.raises(Exists, match="m1"):
+        put(store, "m1")
+    put(store, "m1", sender="other")
+    put(store, "m2")
     assert row(store, "m2").seq > row(store, sender="other").seq > seq
 
 
@@ -401,9 +410,39 @@ def test_kept_files_are_of_one_peer(store: Store) -> None:
 
 
 def test_the_newest_are_found_by_their_ending(store: Store) -> None:
-    """Of the inbox, too: a person types what the last line shows."""
+    """Of the inbox, too: a person types what the last line shows, and that is none of the archive."""
+    (past,) = put_in(store, "l-x")
+    with store.write(sync=True) as tx:
+        tx.inbox.finish(past, now=20.0, outcome="done", note=None)
+    archived(store)
     put_in(store, "m-x", "m-y", "n-x")
 
     with store.read() as tx:
         assert [each.id for each in tx.inbox.ending("-x")] == ["n-x", "m-x"]
         assert [each.id for each in tx.inbox.ending("-x", limit=1)] == ["n-x"]
+
+
+@pytest.mark.parametrize("where", ["live", "archived"])
+def test_a_key_is_found_exactly_wherever_it_lies(store: Store, where: str) -> None:
+    """By sender and id."""
+    for sender in ("me", "other"):
+        (seq,) = put(store, "m1", sender=sender)
+        if where == "archived":
+            bury(store, seq)
+    archived(store)
+
+    assert [row(store, sender=sender).sender for sender in ("other", "me")] == ["other", "me"]
+    with store.read() as tx:
+        assert tx.outbox.exact("m1", "nobody") is None
+
+
+@pytest.mark.parametrize("many", range(1, 7))
+def test_what_is_pending_stands_in_its_order_whatever_the_states(store: Store, many: int) -> None:
+    """The most urgent first, then the oldest."""
+    put(store, "a", priority=3)
+    put(store, "b", "c", priority=1)
+
+    with store.read() as tx:
+        for peer in (None, "p"):
+            found = tx.outbox.pending(limit=9, states=list(State)[:many], peer=peer)
+            assert [each.id for each in found] == ["b", "c", "a"]

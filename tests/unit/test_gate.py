@@ -301,6 +301,22 @@ def test_mail_that_came_rings_and_counts(here: Here) -> None:
     assert gate.carried == 3
 
 
+def test_a_message_is_taken_with_the_files_that_came_with_it(here: Here) -> None:
+    """Before they are here it waits; one whose files were never brought only names them."""
+    file = {"name": "f", "bytes": 1, "sha256": "a" * 64}
+    gate = here.up()
+    named = arrival("m1", attachments=[file])
+    brought = arrival("m2", attachments=[file])._replace(attached=True)
+    before = gate.accept([named, brought])
+    here.far.freight.folder.root.mkdir(mode=0o700, exist_ok=True)
+    here.far.freight.folder.path("a" * 64).write_bytes(b"x")
+
+    assert [type(each) for each in before] == [Accepted, Deferred]
+    assert [type(each) for each in gate.accept([brought])] == [Accepted]
+    with here.store.read() as tx:
+        assert tx.attachments.shown_to("a" * 64, "me")
+
+
 def test_a_full_disk_defers_all(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     """The link goes on: acks and answers may free it."""
 

@@ -18,7 +18,7 @@ from spool.outbox import row_of
 from spool.settings import Settings
 from spool.store.base import PeerRow
 from spool.store.sqlite import SqliteStore
-from spool.transports import frames
+from spool.transports import frames, window
 from spool.transports import link as links
 from spool.transports.link import Link
 from tests.desk import Turned, make_home
@@ -296,6 +296,18 @@ def test_more_than_fits_is_looked_for_at_once(near: Near) -> None:
     assert sum(len(one.items) for one in said) == 300
 
 
+def test_where_no_more_may_be_unanswered_no_mail_is_looked_for(
+    near: Near, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look for nothing would be followed by the next one, at once and without end."""
+    monkeypatch.setattr(window, "MOST_BYTES", 0)
+    near.greeted().put("m1")
+
+    assert near.link._next() is None
+    assert not near.link._look
+    assert near.leased() == 1
+
+
 def test_what_was_asked_goes_before_new_mail(near: Near) -> None:
     """The far side waits for answers with its window full; mail can wait."""
     near.greeted().put("m1")
@@ -414,6 +426,8 @@ def test_it_greets_carries_and_gives_back_what_was_not_answered(near: Near) -> N
     near.wire.close()
 
     assert isinstance(near.wire.out[0], frames.Hello)
+    first = next(one for one in near.wire.out if isinstance(one, frames.Ping))
+    assert (first.echo, first.queued) == (True, 1)
     assert (up, before) == (True, 0)
     assert isinstance(near.error(), LinkLost)
     assert near.leased() == 1
@@ -517,6 +531,21 @@ def test_where_the_store_fails_the_link_ends_with_what_it_said(
     assert isinstance(error, LinkLost)
     assert str(error).startswith("the store here failed: the disk is full")
     assert error.hint == "make room"
+
+
+def test_a_store_that_fails_at_the_end_hides_no_reason(near: Near, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was leased is free when its time is over; why the link ended is what a person asks."""
+
+    def full(*_: object) -> None:
+        raise StoreFull("the disk is full", hint="make room")
+
+    near.put("m1")
+    monkeypatch.setattr(near.gate, "left", full)
+    monkeypatch.setattr(near.gate, "release", full)
+    near.runs()
+    near.wire.say(frames.Hello("fars-own", clock=AT), frames.Bye("superseded", "another one"))
+
+    assert isinstance(near.error(), Superseded)
 
 
 def test_a_defect_of_the_writer_ends_the_link(near: Near, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from spool import outbox
 from spool.message import Ack, Attachment, seal
 from spool.outbox import LEASE_S, MAX_NOTE, MAX_WORD
 from spool.states import State
-from spool.store import sqlite
+from spool.store import sqlite, sqlite_outbox
 from spool.store.base import Event, Parcel, Store, Unproven
 from spool.store.sqlite import SqliteStore
 from spool.transports.base import Accepted, Deferred, Left, Outcome, Refused
@@ -459,6 +459,19 @@ def test_what_this_host_gives_up_is_told_to_who_brought_it(store: Store, origin:
     dead = Ack(sender="you", to="me", re="m1", status="dead", at=NOW, host="here", note="expired")
     assert acks(store) == ([dead] if origin else [])
     assert rings(store, "q") is (origin is not None)
+
+
+def test_only_so_many_of_the_latest_are_looked_at_for_a_question(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index would cost every message; an answer by its subject alone comes soon or never."""
+    monkeypatch.setattr(sqlite_outbox, "ASKED_LATELY", 2)
+    for n in range(4):
+        put(store, f"m{n}", raw=b'{"subject":"' + str(n).encode() + b'"}')
+
+    with store.read() as tx:
+        found = [tx.outbox.asked("me", "you", str(n)) for n in range(4)]
+    assert found == [None, None, "m2", "m3"]
 
 
 # -- the row of a message --------------------------------------------------------------------------
