@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -55,6 +56,7 @@ class _Known(msgspec.Struct, rename={"sender": "from"}):
 FIELDS: Final = tuple(_Known.__struct_encode_fields__)
 _KNOWN: Final = msgspec.json.Decoder(_Known)
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_FIRST_OF_ALL: Final = ("id", "timestamp")
 _ENCODE: Final = msgspec.json.Encoder()
 # Compiled only when something is wrong.
 _AT: Final = r"`\$\.(\w+)"
@@ -187,7 +189,7 @@ def seal(
         if value is not None and getattr(known, "sender" if name == "from" else name) is None
     }
     if filled:
-        raw = _fill(raw, filled)
+        raw = _fill(raw, filled) if isinstance(given, bytes) else _encode(_whole(given, filled))
     if len(raw) > max_bytes:
         raise _too_large(len(raw), max_bytes)
     message = _read(_decode(raw), raw, tuple(filled))
@@ -276,9 +278,7 @@ def parse_time(field: str, value: str) -> float:
         BadMessage: not RFC 3339, or without an offset.
     """
     try:
-        if not _RFC3339.fullmatch(value):
-            raise ValueError
-        return dt.datetime.fromisoformat(value.upper()).timestamp()
+        return _seconds(value)
     except (ValueError, OverflowError) as exc:
         raise BadMessage(
             field,
@@ -287,6 +287,15 @@ def parse_time(field: str, value: str) -> float:
         ) from exc
 
 
+# What is sent together was made at the same time.
+@functools.lru_cache(maxsize=64)
+def _seconds(value: str) -> float:
+    if not _RFC3339.fullmatch(value):
+        raise ValueError
+    return dt.datetime.fromisoformat(value.upper()).timestamp()
+
+
+@functools.lru_cache(maxsize=16)
 def format_time(seconds: float, *, places: int = 3) -> str:
     """Seconds since the epoch to RFC 3339 in UTC."""
     text = dt.datetime.fromtimestamp(min(max(seconds, _FIRST), _LAST), dt.UTC).isoformat(
@@ -361,9 +370,16 @@ def _digest(raw: bytes, leave_out: Collection[str]) -> bytes:
         raise BadMessage("message", str(exc)) from exc
 
 
+def _whole(given: Mapping[str, Any], filled: Mapping[str, Any]) -> dict[str, Any]:
+    """In the order that `_fill` has, too."""
+    before = {k: v for k, v in filled.items() if k in _FIRST_OF_ALL}
+    parts = {k: v for k, v in given.items() if v is not None and k not in filled}
+    return {**before, **parts, **{k: v for k, v in filled.items() if k not in before}}
+
+
 def _fill(raw: bytes, filled: Mapping[str, Any]) -> bytes:
     parts = {k: bytes(v) for k, v in _PARTS.decode(raw).items() if k not in filled}
-    before = {k: _ENCODE.encode(v) for k, v in filled.items() if k in ("id", "timestamp")}
+    before = {k: _ENCODE.encode(v) for k, v in filled.items() if k in _FIRST_OF_ALL}
     after = {k: _ENCODE.encode(v) for k, v in filled.items() if k not in before}
     whole = {**before, **parts, **after}
     return b"{" + b",".join(_ENCODE.encode(k) + b":" + v for k, v in whole.items()) + b"}"

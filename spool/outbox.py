@@ -311,10 +311,9 @@ def _log_settled(peer: str, moved: Sequence[tuple[Parcel, Outcome]], now: float)
                 verbs = ("sent", "received") if final and parcel.origin is None else ("sent",)
                 if parcel.origin is not None:
                     verbs = ("relayed",)
+                line = keys(parcel, state="", peer=peer, latency_ms=_ms(now - parcel.queued_at))
                 for verb in verbs:
-                    arrived.setdefault(f"message.{verb}", []).append(
-                        keys(parcel, state=verb, peer=peer, latency_ms=_ms(now - parcel.queued_at))
-                    )
+                    arrived.setdefault(f"message.{verb}", []).append({**line, "state": verb})
             case Left():
                 arrived.setdefault("message.sent", []).append(keys(parcel, state="sent", peer=peer))
             case Deferred(reason=reason):

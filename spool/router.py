@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from spool.config import Config, Peer, is_pattern, matches, near_names, overlap
 from spool.errors import NoRoute
 from spool.message import split_address
 from spool.store.base import PeerRow
+
+# As many answers are remembered: a peer that may speak for a pattern could make up names for ever.
+MANY: Final = 4096
 
 
 class Route(NamedTuple):
@@ -34,6 +37,9 @@ class Router:
         for peer in config.peers.values():
             for pattern in peer.may_send:
                 self._patterns[pattern] = peer.name
+        # A batch asks the same for each of its messages.
+        self._routes: dict[str, Route] = {}
+        self._speakers: dict[tuple[str, str], bool] = {}
         self._told: dict[str, tuple[str, ...]] = {}
         for peer in config.peers.values():
             if not peer.agents and peer.name in rows:
@@ -47,6 +53,13 @@ class Router:
             BadMessage: not an address.
             NoRoute: nobody's; near names are in the message.
         """
+        if (known := self._routes.get(to)) is None:
+            known = self._resolve(to)
+            if len(self._routes) < MANY:
+                self._routes[to] = known
+        return known
+
+    def _resolve(self, to: str) -> Route:
         agent, host = split_address(to)
         if host is not None:
             return self._at_host(agent, host, to)
@@ -66,8 +79,12 @@ class Router:
 
     def may_speak(self, peer: Peer, sender: str) -> bool:
         """Whether a message `from` this agent may come from `peer`."""
-        patterns = (*peer.may_send, *self._told.get(peer.name, ()))
-        return any(matches(pattern, sender) for pattern in patterns)
+        if (known := self._speakers.get((peer.name, sender))) is None:
+            patterns = (*peer.may_send, *self._told.get(peer.name, ()))
+            known = any(matches(pattern, sender) for pattern in patterns)
+            if len(self._speakers) < MANY:
+                self._speakers[peer.name, sender] = known
+        return known
 
     def agents_of(self, peer: Peer) -> tuple[str, ...]:
         """Who can be reached at a peer."""

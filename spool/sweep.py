@@ -21,6 +21,9 @@ LEAP_S: Final = 3600.0
 STEADY_S: Final = 600.0
 # A peer that may speak for a pattern could make up names for ever.
 MOST_HEARD: Final = 1000
+# To look for them reads all that waits.
+PROMOTE_EVERY_S: Final = 30.0
+PROMOTED: Final = "promoted_at"
 FACT: Final = "swept_at"
 LEAPT: Final = "clock_leapt_at"
 
@@ -32,12 +35,11 @@ def run(store: Store, host: Host, home: Path, *, now: float) -> None:
     """
     store.check_version()
     _notice_leap(store, now)
-    if steady := is_steady(store, now):
+    if is_steady(store, now):
         _expire(store, host, now)
         _overdue(store, now)
+        _promote(store, now)
     with store.write(sync=False) as tx:
-        if steady:
-            tx.sweepings.promote(now=now, after_s=AGE_S)
         tx.ledger.set_fact(FACT, repr(now))
         rung = [peer for peer in tx.sweepings.due_peers(now=now) if tx.ledger.ring(peer)]
     if rung:
@@ -91,6 +93,21 @@ def _why(row: Outgoing) -> str:
         # Whatever an answer settles has no lease: this one was in hand when its link was lost.
         return f"expired: {row.peer} was being handed it, and how that ended is not known; it may be there"
     return "expired before it could be delivered"
+
+
+def _promote(store: Store, now: float) -> None:
+    with store.read() as tx:
+        last = tx.ledger.fact(PROMOTED)
+        if last is not None and 0.0 <= now - float(last) < PROMOTE_EVERY_S:
+            return
+        aged = tx.sweepings.aged(now=now, after_s=AGE_S)
+    # A backlog of a million comes of age at once, and others want to write.
+    for few in (aged[at : at + BATCH] for at in range(0, len(aged), BATCH)):
+        with store.write(sync=False) as tx:
+            tx.sweepings.promote(few, now=now, after_s=AGE_S)
+        time.sleep(PAUSE_S)
+    with store.write(sync=False) as tx:
+        tx.ledger.set_fact(PROMOTED, repr(now))
 
 
 def _overdue(store: Store, now: float) -> None:

@@ -14,7 +14,7 @@ import apsw
 from spool.errors import SpoolError
 from spool.store import sqlite
 from tests import scripted
-from tests.faulty_vfs import FULL, KINDS, Fault
+from tests.faulty_vfs import FULL, KINDS, Fault, Lost
 from tests.scripted import Step
 from tests.world import World, broken, damage, halves, lay_out, look, state_of
 
@@ -186,8 +186,7 @@ class Ordeal:
 def insist(step: Step, world: World) -> None:
     """Do a step whose first sync fails, and do it once more where it said so.
 
-    The changes in between are noted: a crash within the commit that fails may keep it, and while the store
-    mends what the disk has lost, nothing is safe.
+    The changes up to there are noted: a crash within the commit that fails may keep it.
     """
     memory = dict(world.named), dict(world.promises), world.now.at
     begun = world.changes
@@ -196,11 +195,17 @@ def insist(step: Step, world: World) -> None:
         step(world)
     except SpoolError:
         world.vfs.fault = None
-        world.mended.append(range(max(begun, _last(world)) + 1, world.changes))
+        world.failing.append(_until_it_failed(world, max(begun, _last(world)) + 1))
         world.named, world.promises, world.now.at = memory
         step(world)
     finally:
         world.vfs.fault = None
+
+
+def _until_it_failed(world: World, since: int) -> range:
+    changes = world.vfs.changes or []
+    failed = (at for at in range(since, world.changes + 1) if isinstance(changes[at - 1], Lost))
+    return range(since, next(failed, since))
 
 
 def _last(world: World) -> int:

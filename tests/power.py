@@ -218,7 +218,7 @@ class Inquest:
         wanted = set(points)
         for point, change in enumerate(changes, 1):
             disk.take(change)
-            if point in wanted and not any(point in mending for mending in self._world.mended):
+            if point in wanted and not any(point in failing for failing in self._world.failing):
                 self.tally.points += 1
                 for image in disk.images(rng, each=each):
                     self.judge(point, image)

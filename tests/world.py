@@ -103,7 +103,7 @@ class World:
     Attributes:
         pages: of the log before it is written back; so few that this happens all the time.
         commits: every transaction so far; `named` what the script gave names to.
-        mended: during which changes the store wrote anew what a failed sync had lost.
+        failing: changes within commits that failed.
         promises: by label; one that was taken back has an end.
     """
 
@@ -114,7 +114,7 @@ class World:
     commits: list[Commit] = field(default_factory=list)
     named: dict[str, Any] = field(default_factory=dict)
     promises: dict[str, Promise] = field(default_factory=dict)
-    mended: list[range] = field(default_factory=list)
+    failing: list[range] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.home = make_home(

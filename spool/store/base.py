@@ -526,8 +526,11 @@ class Sweepings(Protocol):
     def overdue(self, *, now: float) -> tuple[list[Outgoing], list[Incoming]]:
         """Rows whose deadline has passed without an answer; marks them, each once."""
 
-    def promote(self, *, now: float, after_s: float) -> int:
-        """Raise by a class what has waited `after_s` in its class."""
+    def aged(self, *, now: float, after_s: float) -> list[int]:
+        """What has waited `after_s` in its class: the `seq` of each. Reads all that waits."""
+
+    def promote(self, seqs: Sequence[int], *, now: float, after_s: float) -> int:
+        """Raise those of them that still wait by a class for each `after_s`; how many that were."""
 
     def due(self, peer: str, *, now: float) -> bool:
         """Whether a message or an ack for this peer may be leased."""

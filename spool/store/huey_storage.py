@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from spool.store.sqlite_ledger import QUEUE
 from spool.store.write_ahead import WriteAhead
 
 WAIT_S: Final = 1.0
+YIELD_S: Final = 0.01
 
 
 class JsonSerializer(Serializer):  # type: ignore[misc]  # huey is untyped
@@ -80,7 +82,8 @@ class SpoolStorage(SqliteStorage):  # type: ignore[misc]  # huey is untyped
         """Somebody rang: waiting workers look again."""
         with self._wake:
             self._rings += 1
-            self._wake.notify_all()
+            # One worker takes whatever there is, task by task.
+            self._wake.notify()
 
     def stop(self) -> None:
         """Let waiting workers go at once: the consumer ends."""
@@ -106,6 +109,10 @@ class SpoolStorage(SqliteStorage):  # type: ignore[misc]  # huey is untyped
             # A ring between the look and here must not be slept over.
             if self._rings == rings and not self._closed:
                 self._wake.wait(WAIT_S)
+            rung = self._rings != rings and not self._closed
+        if rung:
+            # The link that was rung for takes its task away itself, and neither waits for the other then.
+            time.sleep(YIELD_S)
         found = super().dequeue()
         return None if found is None else bytes(found)
 

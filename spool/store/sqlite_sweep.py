@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from spool.store import sqlite_inbox, sqlite_outbox
@@ -17,6 +18,9 @@ SILENCE_S: Final = 86_400.0
 ANSWER_S: Final = 60.0
 _LEASED: Final = ("outbox", "inbox", "acks")
 _STUCK: Final = "SELECT count(*) AS n FROM {} WHERE lease_until > ?1"
+# One class for each `after_s` waited, counted from the class the sender asked for.
+_CLASS: Final = "max(0, priority - CAST((?1 - queued_at) / ?2 AS INTEGER))"
+_AGED: Final = f"due IS NOT NULL AND class > 0 AND queued_at <= ?1 - ?2 AND class > {_CLASS}"
 _OUT: Final = ", ".join(sqlite_outbox.COLUMNS)
 _IN: Final = ", ".join(sqlite_inbox.COLUMNS)
 
@@ -58,15 +62,17 @@ class SqliteSweepings:
         ).fetchall()
         return [sqlite_outbox.outgoing(row) for row in out], [sqlite_inbox.incoming(row) for row in inn]
 
-    def promote(self, *, now: float, after_s: float) -> int:
-        # One class for each `after_s` waited, counted from the class the sender asked for.
-        self._db.execute(
-            "UPDATE outbox SET class = max(0, priority - CAST((?1 - queued_at) / ?2 AS INTEGER))"
-            " WHERE due IS NOT NULL AND class > 0 AND queued_at <= ?1 - ?2"
-            " AND class > max(0, priority - CAST((?1 - queued_at) / ?2 AS INTEGER))",
-            (now, after_s),
+    def aged(self, *, now: float, after_s: float) -> list[int]:
+        found = self._db.execute(f"SELECT seq FROM outbox WHERE {_AGED}", (now, after_s)).fetchall()
+        return [seq for (seq,) in found]
+
+    def promote(self, seqs: Sequence[int], *, now: float, after_s: float) -> int:
+        before = self._db.total_changes()
+        self._db.executemany(
+            f"UPDATE outbox SET class = {_CLASS} WHERE {_AGED} AND seq = ?3",
+            [(now, after_s, seq) for seq in seqs],
         )
-        return self._db.changes()
+        return self._db.total_changes() - before
 
     def due(self, peer: str, *, now: float) -> bool:
         free = (

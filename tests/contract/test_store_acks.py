@@ -72,6 +72,21 @@ def test_an_ack_that_arrived_is_dropped(store: Store) -> None:
     assert other.seq != leased.seq and other.ack.re == "m2"
 
 
+def test_what_arrived_is_dropped_and_nothing_else(store: Store) -> None:
+    """The others are still to be carried: one that goes unsaid leaves its sender waiting for ever."""
+    link(store)
+    put_ack(store, *(new_ack(f"m{n}") for n in range(4)))
+    put_ack(store, new_ack(), peer="q")
+    leased = lease_acks(store)
+    with store.write(sync=False) as tx:
+        tx.acks.drop([leased[0].seq, leased[2].seq])
+        tx.acks.release(leased[1:2])
+
+    assert [each.ack.re for each in lease_acks(store)] == ["m1"]
+    with store.read() as tx:
+        assert tx.acks.waiting() == {"p": 2, "q": 1}
+
+
 def test_a_peer_that_nobody_met_has_a_plain_row(store: Store) -> None:
     """Waiting, of generation 0; asking for it does not make one."""
     with store.read() as tx:
@@ -117,6 +132,27 @@ def test_each_link_has_its_own_generation(store: Store) -> None:
     assert [link(store), link(store), link(store, "q"), link(store)] == [1, 2, 1, 3]
     with store.read() as tx:
         assert tx.peers.get("p").generation == 3
+
+
+def test_each_peer_has_its_own_row(store: Store) -> None:
+    """What is written of one, or forgotten, is nothing to another."""
+    values = {"holder": "t", "holder_until": 5.0, "dialled": True, "linked_at": 6.0, "state": "linked"}
+    with store.write(sync=False) as tx:
+        for peer in ("p", "q", "r"):
+            tx.peers.update(peer, state="waiting", holder="other")
+        tx.peers.update("q", **values)
+        for column, value in values.items():
+            tx.peers.update("r", **{column: value})
+        tx.peers.raise_generation("q")
+
+    with store.read() as tx:
+        assert tx.peers.get("p") == PeerRow(name="p", holder="other")
+        assert tx.peers.get("q") == PeerRow(name="q", generation=1, **values)
+        assert tx.peers.get("r") == PeerRow(name="r", **values)
+    with store.write(sync=False) as tx:
+        tx.peers.forget("q")
+    with store.read() as tx:
+        assert sorted(tx.peers.all()) == ["p", "r"]
 
 
 def test_a_forgotten_peer_is_gone(store: Store) -> None:

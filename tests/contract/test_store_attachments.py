@@ -195,3 +195,38 @@ def test_what_is_kept_of_messages_that_went_is_forgotten(store: Store) -> None:
         tx.attachments.forget()
         assert not tx.attachments.attached(dead)
         assert tx.attachments.attached(live)
+
+
+def test_a_file_is_as_urgent_as_the_most_urgent_message_that_needs_it(store: Store) -> None:
+    """Not as the one that can wait longest; then by age, in the same way."""
+    for id, priority, file in (("m1", 3, A), ("m2", 2, B), ("m3", 0, A), ("m4", 2, C), ("m5", 2, B)):
+        attach(store, put(store, id, priority=priority)[0], (file, 1))
+
+    assert due(store) == [A, B, C]
+
+
+def test_what_is_known_of_a_file_is_known_of_it_at_one_peer(store: Store) -> None:
+    """How much came, and that it came wrong: another peer, or file, has nothing to do with it."""
+    first, second = put(store, "m1"), put(store, "m2", peer="q")
+    attach(store, first[0], (A, 10), (B, 10))
+    attach(store, second[0], (A, 10), peer="q")
+    with store.write(sync=False) as tx:
+        for peer, file in (("p", A), ("p", B), ("q", A)):
+            tx.attachments.got(peer, file, 7)
+        wrong = [tx.attachments.damaged(peer, A) for peer in ("p", "p", "q")]
+        tx.attachments.got("p", B, 99)
+
+    with store.read() as tx:
+        assert wrong == [1, 2, 1]
+        assert [each.got for each in tx.attachments.attached(first[0])] == [0, 10]
+        assert [each.got for each in tx.attachments.attached(second[0])] == [0]
+
+
+def test_so_many_files_are_found_unneeded_at_a_time(store: Store) -> None:
+    """Each of them is a file to remove; the next look finds the rest."""
+    with store.write(sync=False) as tx:
+        for name in (A, B, C):
+            tx.attachments.reserve(name, peer="p", size=1, now=1.0)
+
+    with store.read() as tx:
+        assert len(tx.attachments.unneeded(whole_before=9.0, part_before=9.0, limit=2)) == 2

@@ -271,6 +271,17 @@ def test_what_is_never_done_and_asked_for_an_answer_stays(store: Store, state: S
     assert not row(store, "m1").archived and row(store, "m2").archived
 
 
+def test_what_is_never_done_and_was_answered_goes(store: Store) -> None:
+    """Nobody waits for it any more."""
+    (seq,) = put(store, "m1", raw=raw("x", requires_response=True))
+    with store.write(sync=False) as tx:
+        tx.outbox.advance(seq, "m1", State.READ, now=20.0, there=None, host=None)
+        tx.outbox.answered("m1", "me", by="you", peer="p")
+        moved = tx.sweepings.archive(before=NOW, stale_before=NOW, limit=10)
+
+    assert moved == Moved(1, 0)
+
+
 def test_unread_and_open_mail_is_never_archived(store: Store) -> None:
     """However old."""
     put_in(store, "unread")

@@ -153,3 +153,38 @@ def test_the_thread_of_a_message_is_told(store: Store) -> None:
     archive(store, seq)
     with store.read() as tx:
         assert [tx.loops.thread_of(id) for id in ("a", "b", "c", "d")] == ["t", "b", "u", None]
+
+
+def test_a_hold_that_ends_is_of_one_agent_in_one_thread(store: Store) -> None:
+    """What others took turns at counts on, and stays held."""
+    with store.write(sync=False) as tx:
+        for agent, thread in (("me", "t"), ("me", "other"), ("else", "t")):
+            tx.loops.hold(HOLD._replace(agent=agent, thread=thread))
+            tx.loops.turn(agent, thread, came=1, now=5.0, forget_before=0.0)
+        assert tx.loops.end("me", "t")
+        assert not tx.loops.end("me", "t")
+
+    with store.read() as tx:
+        assert [(each.agent, each.thread) for each in tx.loops.holds()] == [("me", "other"), ("else", "t")]
+        counted = [
+            tx.loops.turns(agent, thread, since=0.0, until=9.0)
+            for agent, thread in (("me", "t"), ("me", "other"), ("else", "t"))
+        ]
+    assert counted == [0, 1, 1]
+
+
+@pytest.mark.parametrize("side", ["in", "out"])
+def test_the_thread_of_an_archived_message_is_told(store: Store, side: str) -> None:
+    """An answer may come late; of two messages it is that of the one that is named."""
+    for id, thread in (("m1", "one"), ("m2", "two")):
+        (seq,) = (put_in if side == "in" else put)(store, id, thread=thread)
+        with store.write(sync=False) as tx:
+            if side == "out":
+                tx.outbox.bury(seq, now=2.0, reason="x")
+        if side == "in":
+            archive(store, seq)
+    with store.write(sync=False) as tx:
+        tx.sweepings.archive(before=3.0, stale_before=0.0, limit=10)
+
+    with store.read() as tx:
+        assert [tx.loops.thread_of(id) for id in ("m2", "m1", "m9")] == ["two", "one", None]

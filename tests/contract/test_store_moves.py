@@ -446,3 +446,28 @@ def test_what_is_pending_stands_in_its_order_whatever_the_states(store: Store, m
         for peer in (None, "p"):
             found = tx.outbox.pending(limit=9, states=list(State)[:many], peer=peer)
             assert [each.id for each in found] == ["b", "c", "a"]
+
+
+def test_a_revived_message_was_never_on_its_way(store: Store) -> None:
+    """It is sent anew: what was known of its first way is of another try."""
+    seq = carried(store, "m1", (State.SENT, State.DEAD))
+    with store.write(sync=True) as tx:
+        assert tx.outbox.revive(seq, now=40.0, expires_at=99.0)
+
+    assert (row(store).sent_at, row(store).attempts) == (None, 0)
+
+
+@pytest.mark.parametrize("state", [State.RECEIVED, State.READ, State.DONE])
+def test_a_late_word_on_receipt_is_filled_in_whatever_came_first(store: Store, state: State) -> None:
+    """Once; and what was told before a death is not told anew after it."""
+    (seq,) = put(store, "m1")
+    advance(store, seq, state, there=None if state is State.RECEIVED else 25.0, host=None)
+    for there, host in ((18.0, "far"), (99.0, "other")):
+        assert not advance(store, seq, State.RECEIVED, there=there, host=host)
+    once = row(store)
+    if state is State.RECEIVED:
+        bury(store, seq)
+        advance(store, seq, State.RECEIVED, now=40.0, there=39.0, host=None)
+
+    assert (once.received_there, once.far_host) == (18.0, "far")
+    assert (row(store).received_there, row(store).far_host) == (18.0, "far")

@@ -102,7 +102,8 @@ def test_what_waits_long_rises_a_class(store: Store) -> None:
 
     def order(now: float, promoted: int) -> list[str]:
         with store.write(sync=False) as tx:
-            assert tx.sweepings.promote(now=now, after_s=600.0) == promoted
+            aged = tx.sweepings.aged(now=now, after_s=600.0)
+            assert len(aged) == tx.sweepings.promote(aged, now=now, after_s=600.0) == promoted
             return [each.id for each in tx.outbox.pending(limit=9, states=(State.QUEUED,))]
 
     assert order(599.0, 0) == ["high", "low"]
@@ -120,7 +121,7 @@ def test_a_clock_that_went_back_promotes_nothing(store: Store, now: float) -> No
     put(store, "m1", queued_at=100.0)
 
     with store.write(sync=False) as tx:
-        assert tx.sweepings.promote(now=now, after_s=600.0) == 0
+        assert tx.sweepings.aged(now=now, after_s=600.0) == []
 
 
 def due(store: Store, now: float = 10.0) -> list[str]:

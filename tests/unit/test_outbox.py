@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from spool import outbox
+from spool import log, outbox
 from spool.message import Ack, Attachment, seal
 from spool.outbox import LEASE_S, MAX_NOTE, MAX_WORD
 from spool.states import State
@@ -187,6 +187,43 @@ def test_one_relayed_message_of_a_batch_is_enough_to_ring(store: Store, order: l
     done = Accepted(at=49.0, final=True, host="far")
 
     assert settle(store, *((parcels[name], done) for name in order)) is True
+
+
+@pytest.mark.parametrize(
+    ("outcome", "origin", "events"),
+    [
+        (Accepted(49.0, True, "far"), None, ["message.sent", "message.received"]),
+        (Accepted(49.0, False, "hub"), None, ["message.sent"]),
+        (Accepted(49.0, True, "far"), "q", ["message.relayed"]),
+        (Left(49.0), None, ["message.sent"]),
+        (Deferred("why"), None, ["message.deferred"]),
+        (Refused("why"), None, ["message.dead"]),
+    ],
+)
+def test_the_log_says_what_became_of_it(
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    outcome: Outcome,
+    origin: str | None,
+    events: list[str],
+) -> None:
+    """One event per fact: where the next hop is the last one, its answer says both."""
+    said: dict[str, dict[str, Any]] = {}
+    monkeypatch.setattr(log, "batch", lambda event, many: said.update({event: many[0]}))
+    for level in ("warning", "error"):
+        monkeypatch.setattr(log, level, lambda event, **more: said.update({event: more}))
+    (parcel,) = leased(store, "m1", origin=origin)
+    said.clear()
+    settle(store, (parcel, outcome))
+
+    assert list(said) == events
+    for event, more in said.items():
+        states = {"message.deferred": "queued", "message.dead": "dead"}
+        assert (more["id"], more["peer"]) == ("m1", "p")
+        assert more["state"] == states.get(event, event.removeprefix("message."))
+        assert more.get("error", "why") == "why"
+        if isinstance(outcome, Accepted):
+            assert more["latency_ms"] == (NOW - parcel.queued_at) * 1000
 
 
 # -- leasing, and giving back ----------------------------------------------------------------------

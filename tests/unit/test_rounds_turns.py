@@ -190,6 +190,7 @@ def test_it_is_quiet_once_nothing_moved(make: Callable[..., Turns]) -> None:
     turns.monotonic.at += 3.0
     quiet = turns.rounds.quiet_for()
     turns.rounds.look()
+    turns.rounds._busy = False
     due = turns.rounds.quiet_for()
     turns.leave()
     turns.turn()

@@ -11,7 +11,15 @@ import pytest
 from spool.store.base import Unproven
 from spool.transports.base import Failure
 from spool.transports.directory import Directory
-from spool.transports.receipts import FEW, GONE_SAYS, PROCESSED, PROCESSED_SAYS, Receipts
+from spool.transports.receipts import (
+    FEW,
+    GONE_SAYS,
+    PROCESSED,
+    PROCESSED_SAYS,
+    READ_SAYS,
+    UNREAD_SAYS,
+    Receipts,
+)
 
 
 class Believer:
@@ -54,6 +62,22 @@ class Believer:
         self.rows = [row for row in self.rows if row.id not in gone]
 
 
+class Saw:
+    """A witness that knows what was read."""
+
+    def __init__(self, **read: bool) -> None:
+        self.read = read
+
+    def share(self, pairs: Sequence[tuple[str, str]]) -> list[bool | Failure]:
+        return [True] * len(pairs)
+
+    def mark(self, paths: Sequence[str]) -> list[Failure | None]:
+        return [None] * len(paths)
+
+    def was_read(self, paths: Sequence[str]) -> list[bool | Failure | None]:
+        return [self.read.get(os.path.basename(path).split(".")[1]) for path in paths]
+
+
 class Shelf:
     """A folder, what was left in it, and who looks after that."""
 
@@ -62,8 +86,8 @@ class Shelf:
         self.files, self.believer = Directory(0o600), Believer()
         self.receipts = self.another()
 
-    def another(self, *, acks: bool = False) -> Receipts:
-        return Receipts(self.files, str(self.folder), self.believer, acks=acks)
+    def another(self, *, acks: bool = False, witness: Saw | None = None) -> Receipts:
+        return Receipts(self.files, str(self.folder), self.believer, acks=acks, witness=witness)
 
     def leave(self, *ids: str, at: float = 200.0) -> None:
         for id in ids:
@@ -147,6 +171,19 @@ def test_where_acks_count_nothing_else_does(shelf: Shelf) -> None:
 
     assert shelf.another(acks=True).look() == 0
     assert shelf.believer.got == []
+
+
+def test_a_witness_tells_who_was_read(shelf: Shelf) -> None:
+    """Read and gone is received, gone unread is lost; of what it does not know, the folder decides."""
+    shelf.leave("late", "read", "unread", "unknown")
+    shelf.believer.late = {"late"}
+    for id in ("read", "unread", "unknown"):
+        shelf.take(id)
+
+    assert shelf.another(witness=Saw(read=True, unread=False)).look() == 4
+    assert shelf.believer.dead == ["late"]
+    assert shelf.believer.got == [("read", READ_SAYS), ("unknown", GONE_SAYS)]
+    assert shelf.believer.again == [("unread", UNREAD_SAYS)]
 
 
 def test_what_nobody_took_in_its_time_is_taken_back(shelf: Shelf) -> None:
