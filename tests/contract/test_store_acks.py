@@ -72,6 +72,16 @@ def test_an_ack_that_arrived_is_dropped(store: Store) -> None:
     assert other.seq != leased.seq and other.ack.re == "m2"
 
 
+def test_another_peer_s_links_are_nothing_to_an_ack(store: Store) -> None:
+    """Each peer counts its own."""
+    for peer in ("a", "a", "p", "z", "z"):
+        link(store, peer)
+    put_ack(store, new_ack())
+
+    assert lease_acks(store, generation=2) == []
+    assert len(lease_acks(store, generation=1)) == 1
+
+
 def test_what_arrived_is_dropped_and_nothing_else(store: Store) -> None:
     """The others are still to be carried: one that goes unsaid leaves its sender waiting for ever."""
     link(store)

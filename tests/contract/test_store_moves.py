@@ -446,6 +446,7 @@ def test_what_is_pending_stands_in_its_order_whatever_the_states(store: Store, m
         for peer in (None, "p"):
             found = tx.outbox.pending(limit=9, states=list(State)[:many], peer=peer)
             assert [each.id for each in found] == ["b", "c", "a"]
+        assert tx.outbox.pending(limit=9, states=list(State)[:many], peer="q") == []
 
 
 def test_a_revived_message_was_never_on_its_way(store: Store) -> None:

@@ -447,9 +447,12 @@ def test_it_is_told_how_far_a_relayed_message_got(
             found = tx.outbox.exact("m1", "fay")
             assert found is not None
             tx.outbox.advance(found.seq, "m1", state, now=AT, there=5.0, host="far")
+            if state is State.DONE:
+                tx.outbox.finish("m1", "fay", outcome="done", note="n")
 
     answered = answer(here, "m1")
     assert (answered.status, answered.at, answered.host) == told
+    assert (answered.outcome, answered.note) == (("done", "n") if state is State.DONE else (None, None))
 
 
 def test_it_is_told_why_a_relayed_message_is_dead(here: Here) -> None:
