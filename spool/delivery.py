@@ -29,6 +29,7 @@ class Keeper(Protocol):
         given: Mapping[str, Any],
         allow_secrets: bool,
         attach: Sequence[str | Path] = (),
+        lease: int | None = None,
     ) -> Posted: ...
     def _paths(self, row: Incoming) -> list[Path]: ...
     def _finish(self, row: Incoming, *, outcome: str, note: str | None, lease: int) -> None: ...
@@ -89,7 +90,11 @@ class Delivery:
         attach: Sequence[str | Path] = (),
         **fields: Any,
     ) -> str:
-        """Answer it in its thread; see `Spool.reply`. It is done when the answer is queued."""
+        """Answer it in its thread; see `Spool.reply`. It is done when the answer is queued.
+
+        Raises:
+            BadInput: it took too long and somebody else has it; nothing was sent.
+        """
         posted = self._spool._answer(
             self.row,
             body,
@@ -98,6 +103,7 @@ class Delivery:
             given=fields,
             allow_secrets=False,
             attach=attach,
+            lease=self.row.lease,
         )
         self._open = self._open and keep_open
         return posted.id

@@ -69,7 +69,10 @@ class Folder:
     def make(self) -> None:
         """Make the folder for its owner alone. Raises FileTrouble."""
         try:
-            self.root.mkdir(mode=0o700, exist_ok=True)
+            if not self.root.is_dir():
+                self.root.mkdir(mode=0o700, exist_ok=True)
+                # Files in a folder whose own name is not on the disk are gone with it.
+                _sync_names(self.root.parent)
         except OSError as exc:
             raise FileTrouble(f"{self.root}: {exc.strerror}", hint="check the disk and the home") from exc
 
@@ -80,11 +83,7 @@ class Folder:
     def settle(self, draft: str, sha256: str) -> None:
         """Give a checked and synced file its name; it is there for good when this returns."""
         (self.root / draft).replace(self.path(sha256))
-        folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_names(self.root)
 
     def found(self) -> dict[str, int]:
         """The names of all files in the folder, each with its bytes."""
@@ -187,3 +186,11 @@ class Part:
 def part_name(sha256: str, peer: str) -> str:
     """The name of what a peer has brought of a file so far."""
     return f"{sha256}.{peer}.part"
+
+
+def _sync_names(folder: Path) -> None:
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(held)
+    finally:
+        os.close(held)

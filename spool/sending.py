@@ -361,6 +361,7 @@ class Sending(Looking):
         allow_secrets: bool,
         attach: Sequence[str | Path] = (),
         told: Told | None = None,
+        lease: int | None = None,
     ) -> Posted:
         now = self._clock.now()
         asked = message_of(row)
@@ -384,15 +385,27 @@ class Sending(Looking):
             posted = self._put(tx, message, own_id, route, now)
             tx.presence.hear("", (row.agent,), "message", now=now)
             if not keep_open and not row.archived:
-                from spool import inbox
-
-                inbox.finish(tx, self.config.host.name, row, now=now, outcome="done", note=None)
+                self._end(tx, row, lease, now)
             if route.peer:
                 tx.ledger.ring(route.peer)
         doorbell.ring(self.home / "run")
         self._start_consumer({route.peer})
         self.log_held([posted])
         return posted
+
+    def _end(self, tx: Tx, row: Incoming, lease: int | None, now: float) -> None:
+        """Make done what was answered; where another reader has it now, nothing of the answer is kept."""
+        from spool import inbox
+
+        here = self.config.host.name
+        if inbox.finish(tx, here, row, now=now, outcome="done", note=None, lease=lease) is None:
+            fresh = tx.inbox.exact(row.id, row.sender)
+            if fresh is not None and fresh.state != "done":
+                raise BadInput(
+                    f"{row.id}: its lease ran out and another reader has it",
+                    hint="nothing was sent; spool reply answers it all the same",
+                    id=row.id,
+                )
 
     def _start_consumer(self, peers: set[str]) -> None:
         """Where the config asks for it, and a consumer could reach one of the peers."""

@@ -51,6 +51,8 @@ class Cargo:
         self._outbox = outbox
         self._made = False
         self._sent: dict[str, int] = {}
+        # How much stood there when this connection began with it.
+        self._before: dict[str, int] = {}
         self._wrong: dict[str, int] = {}
 
     def move(self) -> bool:
@@ -76,18 +78,31 @@ class Cargo:
 
     def _bring_slice(self, shipment: Shipment) -> None:
         path = f"{self._inbox}/{FOLDER}/{shipment.sha256}"
-        if (at := self._sent.get(shipment.sha256)) is None and (at := self._found(path, shipment)) is None:
-            self._freight.there(shipment.sha256)
-            return
+        if (at := self._sent.get(shipment.sha256)) is None:
+            if (found := self._found(path, shipment)) is None:
+                self._freight.there(shipment.sha256)
+                return
+            self._before[shipment.sha256], at = found, 0
         data = self._freight.folder.read(shipment.sha256, at, SLICE)
         if len(data) < min(SLICE, shipment.bytes - at):
             self._freight.refuse(shipment.sha256, "its attachment is not whole on this host any more")
             return
-        self._files.write(f"{path}.part", at, data)
+        if not self._is_there(f"{path}.part", at, data, self._before.get(shipment.sha256, 0)):
+            self._files.write(f"{path}.part", at, data)
         self._sent[shipment.sha256] = at = at + len(data)
         self._freight.got(shipment.sha256, at)
         if at == shipment.bytes:
             self._finish(path, shipment)
+
+    def _is_there(self, part: str, at: int, data: bytes, before: int) -> bool:
+        """Whether an earlier connection wrote this. Its size tells nothing: a power cut there leaves zeros."""
+        if at + len(data) > before:
+            return False
+        try:
+            return self._files.read(part, at, len(data)) == data
+        except FileTrouble:
+            # Some may write there and not read.
+            return False
 
     def _found(self, path: str, shipment: Shipment) -> int | None:
         """How much of it is there; None where all of it is."""
@@ -102,11 +117,11 @@ class Cargo:
         if part.kind != "file" or part.size > shipment.bytes:
             self._files.remove([f"{path}.part"])
             return 0
-        # Where all of it came and the rename did not, the last byte is written once more.
-        return min(part.size, max(0, shipment.bytes - 1))
+        return part.size
 
     def _finish(self, path: str, shipment: Shipment) -> None:
         del self._sent[shipment.sha256]
+        self._before.pop(shipment.sha256, None)
         self._files.seal(f"{path}.part")
         (moved,) = self._files.move([(f"{path}.part", path)])
         (whole,) = self._files.look([path])

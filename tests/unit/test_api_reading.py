@@ -237,6 +237,30 @@ def test_a_lost_lease_cannot_be_done(spool: Spool, now: Turned) -> None:
     assert spool.received("m1").note == "mine"
 
 
+def test_a_lost_lease_cannot_be_answered(spool: Spool, now: Turned) -> None:
+    """Nor by an answer: nothing of it is sent, and the other's work goes on."""
+    arrive(spool, id="m1")
+    late = one(spool)
+    now.at += 301.0
+    held = one(spool)
+
+    with pytest.raises(BadInput, match="its lease ran out and another reader has it"):
+        late.reply("too late")
+    assert spool.received("m1").state == "read" and spool.outbox() == []
+    held.reply("in time")
+    assert spool.received("m1").state == "done" and len(spool.outbox()) == 1
+
+
+def test_what_is_done_may_be_answered_again(spool: Spool, now: Turned) -> None:
+    """By who did it: its lease ended with that."""
+    arrive(spool, id="m1")
+    message = one(spool)
+    message.done()
+
+    message.reply("and this is why")
+    assert len(spool.outbox()) == 1
+
+
 def test_a_lease_that_ran_out_and_was_not_taken_still_counts(spool: Spool, now: Turned) -> None:
     """Work that was done is done."""
     arrive(spool, id="m1")

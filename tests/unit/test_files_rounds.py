@@ -89,6 +89,22 @@ def test_a_file_goes_with_its_message_when_that_was_taken_before(
         assert [row.id for row in tx.inbox.open("me")] == ["m1"]
 
 
+@pytest.mark.parametrize("length", [9, 16])
+def test_what_stands_of_a_file_there_is_believed_only_where_it_is_the_same(
+    spool: Spool, rounds: Rounds, tmp_path: Path, length: int
+) -> None:
+    """A power cut there leaves the size of what came, and zeros in it; nobody there looks at the hash."""
+    whole = b"sixteen bytes...\n"[:16]
+    (tmp_path / "f").write_bytes(whole)
+    sha256 = hashlib.sha256(whole).hexdigest()
+    folder = tmp_path / "in" / "attachments"
+    folder.mkdir()
+    (folder / f"{sha256}.part").write_bytes(bytes(length))
+    spool.send("cloud-1", subject="x", attach=[tmp_path / "f"])
+    assert soon(lambda: (folder / sha256).exists(), 20.0)
+    assert (folder / sha256).read_bytes() == whole
+
+
 def test_what_comes_is_acknowledged_in_a_file_of_its_own(
     spool: Spool, rounds: Rounds, tmp_path: Path
 ) -> None:
