@@ -138,6 +138,12 @@ def test_released_to_an_agent_here_it_arrives(spool: Spool, now: Turned, tmp_pat
     (row,) = spool.inbox(agent="you")
     assert (row.id, row.received_at) == (held.id, now.at) and Folder(spool.home).has(file)
     assert spool.state(held.id) is State.RECEIVED
+    now.at += 2 * WHOLE_S
+    attachments.forget(spool.store, spool.home, now=now.at)
+    with spool.store.read() as tx:
+        assert tx.attachments.shown_to(file.sha256, "you")
+    (message,) = spool.receive(agent="you")
+    assert [path.read_bytes() for path in message.attachments] == [b"all is well"]
 
 
 def test_dropped_it_is_dead_with_the_reason(spool: Spool, now: Turned) -> None:

@@ -63,13 +63,13 @@ def test_the_most_exact_wins(agent: str, where: str) -> None:
     assert router().resolve(agent) == Route(where, agent)
 
 
-def test_an_exact_name_beats_a_longer_beginning() -> None:
-    """Whatever the order in the file."""
-    config = parse(
-        '[host]\nname="h"\n[peers.a]\nagents=["claude-cloud-age*"]\n[peers.b]\nagents=["claude-cloud-agent"]'
-    )
-
-    assert Router(config, {}).resolve("claude-cloud-agent").peer == "b"
+@pytest.mark.parametrize("pattern", ["claude-cloud-age*", "claude-cloud-agent*"])
+def test_an_exact_name_beats_any_beginning(pattern: str) -> None:
+    """Also one that is as long. Whatever the order in the file."""
+    peers = [f'[peers.a]\nagents=["{pattern}"]', '[peers.b]\nagents=["claude-cloud-agent"]']
+    for order in (peers, peers[::-1]):
+        config = parse("\n".join(['[host]\nname="h"', *order]))
+        assert Router(config, {}).resolve("claude-cloud-agent").peer == "b"
 
 
 def test_a_star_in_the_middle_counts_up_to_the_star() -> None:
