@@ -19,7 +19,7 @@ def about() -> dict[str, str]:
     return {
         "spool": VERSION,
         "cores": str(os.cpu_count()),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": sys.version.split()[0],
         "sqlite": apsw.sqlite_lib_version(),
         "paramiko": paramiko.__version__,
