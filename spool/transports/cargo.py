@@ -95,7 +95,7 @@ class Cargo:
             self._finish(path, shipment)
 
     def _is_there(self, part: str, at: int, data: bytes, before: int) -> bool:
-        """Whether an earlier connection wrote this. Its size tells nothing: a power cut there leaves zeros."""
+        """Whether this stands there already. Its size alone tells nothing: a power cut there leaves zeros."""
         if at + len(data) > before:
             return False
         try:
