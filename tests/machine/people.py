@@ -89,9 +89,7 @@ class People(Ground):
         self.truth.ended.add(reader.key)
 
         def act() -> None:
-            reader.delivery.reply(body, id=id)
-            letter.returned = True
-            count("replies")
+            letter.returned = readers.reply(reader, body, id)
 
         self._at_desk(host, act)
 

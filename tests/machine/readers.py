@@ -64,6 +64,19 @@ class Readers:
         if reader.lost:
             assert before == after, f"I2: a reader that had lost {reader.key} ended it"
 
+    def reply(self, reader: Reader, body: str, id: str) -> bool:
+        """Answer it, which ends it; False where it came too late, and nothing was sent."""
+        before = look(self._host).inn[reader.key]
+        try:
+            reader.delivery.reply(body, id=id)
+        except BadInput:
+            count("readers that came too late")
+            return False
+        count("replies")
+        if reader.lost:
+            assert before == look(self._host).inn[reader.key], f"I2: a late answer ended {reader.key}"
+        return True
+
     def give_back(self, reader: Reader) -> None:
         """Free the lease, if it is still this reader's."""
         self.holding.remove(reader)
