@@ -33,19 +33,28 @@ def run(words: Sequence[str]) -> int | None:
     if list(words) in ([], ["--help"], ["-h"], ["--version"]):
         text = f"spool {VERSION}" if words[:1] == ["--version"] else HELP
         return _run(lambda: sys.stdout.write(f"{text}\n"), words)
-    if words[0] not in QUICK:
+    at = _place_of_command(words)
+    if at >= len(words) or words[at] not in QUICK:
         return None
     from spool.cli.common import Call
 
     call = Call()
-    call.command = words[0]
-    return _run(lambda: _command(words, call), words, call)
+    call.command = words[at]
+    return _run(lambda: _command(words[at], [*words[:at], *words[at + 1 :]], call), words, call)
 
 
-def _command(words: Sequence[str], call: Call) -> None:
-    found: Command = getattr(importlib.import_module(f"spool.cli.{COMMANDS[words[0]]}"), words[0])
+def _place_of_command(words: Sequence[str]) -> int:
+    """Behind the options that all have, which may stand before it."""
+    at = 0
+    while at < len(words) and (words[at] == "--json" or words[at].partition("=")[0] in _SETTINGS):
+        at += 2 if words[at] in _SETTINGS else 1
+    return at
+
+
+def _command(name: str, words: Sequence[str], call: Call) -> None:
+    found: Command = getattr(importlib.import_module(f"spool.cli.{COMMANDS[name]}"), name)
     # Nothing is done yet where this is left to click.
-    values = read(found.takes, words[1:], call)
+    values = read(found.takes, words, call)
     with call.closing:
         found.body(call, **values)
 

@@ -18,6 +18,7 @@ from spool.cli.common import Call
 from spool.cli.declared import Command
 from spool.cli.names import COMMANDS, QUICK
 from spool.home import init
+from tests.hosts import ROOT
 
 # What each needs none of: a line here is some milliseconds of each call.
 NEVER = (
@@ -36,6 +37,7 @@ CALLS = {
     "send bob@far -s hi -b there": SENDS,
     "inbox": READS,
     "inbox --json": READS,
+    "--agent alice --json inbox": READS,
     "read": READS,
     "status": "uuid_utils hashlib json spool.cli.send",
 }
@@ -111,6 +113,34 @@ def test_what_is_plain_is_read_as_click_reads_it(line: str) -> None:
     context = command.as_click.make_context(name, list(words), obj=other)
     assert values == context.params
     assert (call.json, call.agent, call.home_given) == (other.json, other.agent, other.home_given)
+
+
+BEFORE = (
+    "--home {home} --agent alice inbox",
+    "--home={home} --json inbox --agent=alice",
+    "--agent nobody --home {home} inbox --agent alice --json",
+    "--agent nobody --home {home} inbox",
+    "--json --home {home} inbox --unread",
+)
+
+
+@pytest.mark.parametrize("line", BEFORE)
+def test_what_all_commands_take_may_stand_before_them(line: str, home: Path) -> None:
+    """With the same meaning as click has for it, and as quickly."""
+    words = [sys.executable, "-m", "spool.cli", *line.format(home=home).split()]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # Where the encoding is odd, click reads it.
+    click_env = {**env, "PYTHONIOENCODING": "latin-1"}
+    quickly, slowly = (
+        subprocess.run(words, env=each, capture_output=True, text=True, timeout=60, check=False)
+        for each in (env, click_env)
+    )
+
+    assert (quickly.returncode, quickly.stdout, quickly.stderr) == (
+        slowly.returncode,
+        slowly.stdout,
+        slowly.stderr,
+    )
 
 
 NOT_PLAIN = (
