@@ -127,7 +127,11 @@ class WriteAhead:
 @contextlib.contextmanager
 def _turn(path: Path, *, patience_s: float = 0.0) -> Iterator[None]:
     """One process of a home at a time. Raises apsw.BusyError where it is not our turn."""
-    lock = os.open(path.parent / "run" / "write-back.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        lock = os.open(path.parent / "run" / "write-back.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        # No room for it, or no number: what was committed stands, and the next commit tries again.
+        raise apsw.BusyError(f"the log cannot be written back now: {exc}") from exc
     try:
         tries = itertools.count()
         while not _locked(lock):

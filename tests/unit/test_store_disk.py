@@ -15,7 +15,9 @@ import apsw
 import pytest
 
 from spool.errors import StoreError
+from spool.store.sqlite import SqliteStore
 from tests import disk_ordeals
+from tests.desk import make_home
 from tests.faulty_vfs import FULL, KINDS, Cut, Fault, FaultyVfs, Named, Synced, Written
 from tests.power import Disk
 from tests.world import World, lay_out, look, state_of
@@ -37,6 +39,20 @@ def vfs() -> Iterator[FaultyVfs]:
     made = FaultyVfs()
     yield made
     made.close()
+
+
+def test_a_commit_stands_where_its_log_cannot_be_written_back(tmp_path: Path) -> None:
+    """The caller must not be told that nothing was stored."""
+    home = make_home(tmp_path, "me")
+    (home / "run" / "write-back.lock").mkdir()
+    store = SqliteStore(home, log_pages=1)
+    try:
+        with store.write(sync=True) as tx:
+            tx.ledger.set_fact("it", "stands")
+        with store.read() as tx:
+            assert tx.ledger.fact("it") == "stands"
+    finally:
+        store.close()
 
 
 @pytest.mark.timeout(3600 if ALL else 120)
