@@ -56,6 +56,7 @@ class _Known(msgspec.Struct, rename={"sender": "from"}):
 FIELDS: Final = tuple(_Known.__struct_encode_fields__)
 _KNOWN: Final = msgspec.json.Decoder(_Known)
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ATTRIBUTE: Final = {"from": "sender"}
 _FIRST_OF_ALL: Final = ("id", "timestamp")
 _ENCODE: Final = msgspec.json.Encoder()
 # Compiled only when something is wrong.
@@ -190,9 +191,11 @@ def seal(
     }
     if filled:
         raw = _fill(raw, filled) if isinstance(given, bytes) else _encode(_whole(given, filled))
+        known = msgspec.structs.replace(known, **{_ATTRIBUTE.get(k, k): v for k, v in filled.items()})
     if len(raw) > max_bytes:
         raise _too_large(len(raw), max_bytes)
-    message = _read(_decode(raw), raw, tuple(filled))
+    message = _message(known, raw, tuple(filled), _digest_of(given, raw, filled))
+    _check(message)
     if not allow_secrets:
         refuse_secrets(message)
     return message
@@ -368,6 +371,16 @@ def _digest(raw: bytes, leave_out: Collection[str]) -> bytes:
         return strictjson.digest(raw, leave_out)
     except strictjson.NotStrict as exc:
         raise BadMessage("message", str(exc)) from exc
+
+
+def _digest_of(given: Mapping[str, Any] | bytes, raw: bytes, filled: Collection[str]) -> bytes:
+    """The digest of what was given, of which `raw` was made."""
+    if not isinstance(given, bytes):
+        parts = {k: v for k, v in given.items() if v is not None}
+        # What names and texts are written as can be neither ambiguous nor nested.
+        if all(type(v) is type(k) is str and k.isascii() for k, v in parts.items()):
+            return strictjson.digest_of_texts(parts)
+    return _digest(raw, filled)
 
 
 def _whole(given: Mapping[str, Any], filled: Mapping[str, Any]) -> dict[str, Any]:

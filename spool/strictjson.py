@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -128,12 +128,19 @@ def digest(raw: bytes, leave_out: Collection[str] = ()) -> bytes:
         raise NotStrict(f"not JSON: {exc.msg} at character {exc.pos}") from exc
 
 
-def _encode_fast(value: dict[str, Any]) -> bytes:
+def digest_of_texts(texts: Mapping[str, str]) -> bytes:
+    """The same of an object of texts, under names that are ASCII."""
+    import hashlib
+
+    return hashlib.sha256(_encode_fast(texts)).digest()
+
+
+def _encode_fast(value: Mapping[str, Any]) -> bytes:
     # Sorted msgspec output is RFC 8785 when keys are ASCII and numbers are small integers.
     return msgspec.json.encode(value, order="sorted")
 
 
-def _encode_careful(value: dict[str, Any]) -> bytes:
+def _encode_careful(value: Mapping[str, Any]) -> bytes:
     import rfc8785
 
     try:

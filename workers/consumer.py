@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,8 @@ from spool.store.sqlite_ledger import QUEUE
 
 WORKERS: Final = 4
 SHUTDOWN_S: Final = 20.0
+# Huey looks ten times a second whether a signal has come; here a signal wakes the loop.
+LOOP_S: Final = 1.0
 ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -51,7 +54,11 @@ class SpoolConsumer(Consumer):  # type: ignore[misc]  # huey is untyped
         options["shutdown_timeout"] = options.get("shutdown_timeout") or SHUTDOWN_S
         options["scheduler_interval"] = 1
         self._reload = False
+        # A bare lock: what holds a lock of its own could not be woken by a signal's handler.
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
         super().__init__(huey, **options)
+        self._stop_flag_timeout = 0
 
     def start(self) -> None:
         # Huey does so when its workers run already, and a signal before that would kill them.
@@ -64,11 +71,13 @@ class SpoolConsumer(Consumer):  # type: ignore[misc]  # huey is untyped
             self._reload = False
             guarded(self.huey.running.reload)
         self.huey.running.check()
+        self._asleep.acquire(timeout=LOOP_S)
         return super().loop(health_check_ts)
 
     def stop(self, graceful: bool = False) -> None:
         began = time.monotonic()
         self.stop_flag.set()
+        self._wake()
         self.huey.storage.stop()
         super().stop(graceful=True)
         self.huey.running.end(began)
@@ -76,6 +85,11 @@ class SpoolConsumer(Consumer):  # type: ignore[misc]  # huey is untyped
         for number in ENDING:
             # The interpreter takes our handlers down while it ends, but leaves these.
             signal.signal(number, signal.SIG_IGN)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            # Awake already.
+            self._asleep.release()
 
     def _set_signal_handlers(self) -> None:
         super()._set_signal_handlers()
@@ -86,9 +100,11 @@ class SpoolConsumer(Consumer):  # type: ignore[misc]  # huey is untyped
         if number == signal.SIGHUP:
             # Huey would run itself anew, with every link going down for it.
             self._reload = True
+            self._wake()
             return
         # However often: what stop does is bounded, and broken off it would leave links half ended.
         self._signum, self._restart, self._graceful = number, False, True
+        self._wake()
 
 
 class SpoolHuey(Huey):  # type: ignore[misc]  # huey is untyped

@@ -17,9 +17,11 @@ from huey.storage import SqliteStorage
 
 from spool.store import sqlite
 from spool.store.sqlite_ledger import QUEUE
+from spool.store.turn import Turn
 from spool.store.write_ahead import WriteAhead
 
-WAIT_S: Final = 1.0
+# The links look once a second by themselves, whoever was rung for.
+WAIT_S: Final = 4.0
 YIELD_S: Final = 0.01
 
 
@@ -74,6 +76,7 @@ class SpoolStorage(SqliteStorage):  # type: ignore[misc]  # huey is untyped
         self._rings = 0
         self._closed = False
         self._log = WriteAhead(home / sqlite.FILE)
+        self._turn = Turn(home / "run")
         super().__init__(name, filename=str(home / sqlite.FILE), create_tables=False)
         self.integrity_error = apsw.ConstraintError
         self.operational_error = apsw.BusyError
@@ -128,10 +131,14 @@ class SpoolStorage(SqliteStorage):  # type: ignore[misc]  # huey is untyped
             try:
                 if commit:
                     self._log.make_sure(connection)
-                    connection.execute("BEGIN IMMEDIATE")
-                yield _Cursor(connection)
+                with self._turn.taken() if commit else contextlib.nullcontext():
+                    if commit:
+                        connection.execute("BEGIN IMMEDIATE")
+                    yield _Cursor(connection)
+                    if commit:
+                        self._log.commit(connection)
                 if commit:
-                    self._log.commit(connection)
+                    self._log.keep_short(connection)
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

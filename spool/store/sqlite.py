@@ -26,6 +26,7 @@ from spool.errors import (
 )
 from spool.store.schema import SCHEMA as SCHEMA
 from spool.store.sqlite_tables import SqliteTx
+from spool.store.turn import Turn
 from spool.store.write_ahead import PAGES, WriteAhead
 
 FILE: Final = "spool.db"
@@ -59,6 +60,7 @@ class SqliteStore:
         self._open: dict[str, tuple[apsw.Connection, SqliteTx]] = {}
         self._closed = False
         self._log = WriteAhead(self.path, pages=log_pages)
+        self._turn = Turn(home / "run")
         refuse_unsafe(home)
         if not self.path.exists():
             raise NotInitialised(f"no spool home at {home}")
@@ -83,15 +85,18 @@ class SqliteStore:
             self._refuse_nested("full", "loose")
             connection, tx = self._connection("full" if sync else "loose")
             self._log.make_sure(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield tx
-                # At commit, with sync, what was written is on the disk.
-                self._log.commit(connection)
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+            with self._turn.taken():
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield tx
+                    # At commit, with sync, what was written is on the disk.
+                    self._log.commit(connection)
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+            # Others may write meanwhile.
+            self._log.keep_short(connection)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[SqliteTx]:
@@ -135,6 +140,7 @@ class SqliteStore:
             for connection, _ in self._open.values():
                 connection.close()
             self._open.clear()
+            self._turn.close()
             if self._home_lock >= 0:
                 os.close(self._home_lock)
                 self._home_lock = -1
@@ -273,7 +279,10 @@ def refuse_unsafe(home: Path) -> None:
 
 
 class _Patience:
-    """Wait for the write lock in short, uneven steps: SQLite's own steps grow to 100 ms."""
+    """Wait for the write lock in short, uneven steps: SQLite's own steps grow to 100 ms.
+
+    Who has the turn to write meets here whoever writes without one, and who looks after the log.
+    """
 
     def __init__(self) -> None:
         self._since = 0.0

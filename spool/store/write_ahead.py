@@ -55,12 +55,15 @@ class WriteAhead:
             self._renew(connection)
 
     def commit(self, connection: apsw.Connection) -> None:
-        """Commit, and write back a log that has grown long: that may fail, and the commit stands."""
+        """Commit; `keep_short` follows."""
         try:
             connection.execute("COMMIT")
         except apsw.IOError:
             self._doubt(connection)
             raise
+
+    def keep_short(self, connection: apsw.Connection) -> None:
+        """Write back a log that has grown long: that may fail, and what was committed stands."""
         if self._long:
             self.write_back(connection)
 

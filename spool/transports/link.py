@@ -28,6 +28,8 @@ ASK_EVERY_S: Final = 60.0
 # Where something moved, the far side is told at most so often how the agents here stand now.
 TELL_EVERY_S: Final = 5.0
 LOOK_S: Final = 1.0
+# Where mail comes in quick succession, what came meanwhile goes together: one lease, one commit, one answer.
+LINGER_S: Final = 0.005
 FEW: Final = 256
 UNREAD_BYTES: Final = 8 * 1024 * 1024
 
@@ -52,6 +54,7 @@ class Link:
         self._unread = 0
         self._look = True
         self._looked_at = self._offered_at = 0.0
+        self._linger_until = 0.0
         self._wake = threading.Condition()
         self._ended = threading.Event()
         self._error: LinkError | None = None
@@ -62,8 +65,9 @@ class Link:
     def poke(self) -> None:
         """Look for work now: somebody rang."""
         with self._wake:
-            self._look = True
-            self._wake.notify_all()
+            if not self._look:
+                self._look = True
+                self._wake.notify_all()
 
     def quiet_for(self) -> float:
         """Seconds since a message, an ack or a file last moved; 0 while one is on its way."""
@@ -260,6 +264,9 @@ class Link:
                 frames_now = b"".join(few)
                 self._unread -= len(frames_now)
                 return frames_now
+            if self._look and (rest_s := self._linger_until - self._gate.monotonic()) > 0:
+                self._wake.wait(rest_s)
+                return None
             look, self._look = self._look, False
             room = self._window.room()
         if look and (packed := self._looked(room)):
@@ -283,6 +290,8 @@ class Link:
         load = self._gate.load(room)
         if len(load.parcels) == room or len(load.acks) == room:
             self._look = True
+        elif load.parcels or load.acks:
+            self._linger_until = self._gate.monotonic() + LINGER_S
         with self._wake:
             # Remembered before anything can fail, so that the end gives them back.
             packed = self._window.pack(load, now=self._gate.now())

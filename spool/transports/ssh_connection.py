@@ -26,6 +26,7 @@ DISABLED: Final = {
 DEAD_AFTER_MS: Final = 10_000  # TCP_USER_TIMEOUT: what was sent must be acknowledged by then
 GRACE_S: Final = 5.0  # paramiko's own limits, behind ours
 JOIN_S: Final = 2.0
+LOOK_S: Final = 1.0
 _UP: Final = "is the host up, with its sshd on that port?"
 # Names differ by platform; what a platform lacks is left out.
 _SOCKET_OPTIONS: Final = (
@@ -75,6 +76,8 @@ class Connection:
             agreed.wait(limit)
             if not transport.is_active() or not agreed.is_set():
                 raise transport.get_exception() or paramiko.SSHException("the connection was closed")
+            # paramiko looks ten times a second whether it was closed; `cut` wakes it.
+            transport.sock.settimeout(LOOK_S)
             return transport.get_remote_server_key()
 
     def login(self, hop: Hop, offer: ssh_identity.Keys, *, hint: str) -> None:

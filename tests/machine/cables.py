@@ -60,10 +60,13 @@ class End:
     def say(self) -> list[bytes]:
         """Every frame that the writer would send now."""
         said: list[bytes] = []
+        # Time stands still: who waits a moment for more would wait for ever.
+        self.link._linger_until = 0.0
         self.link.poke()
         while self.link._control or self.link._look:
             if packed := self.link._next():
                 said += packed.splitlines(keepends=True)
+            self.link._linger_until = 0.0
         return said
 
     def hear(self, lines: list[bytes]) -> None:

@@ -308,6 +308,24 @@ def test_where_no_more_may_be_unanswered_no_mail_is_looked_for(
     assert near.leased() == 1
 
 
+def test_mail_in_quick_succession_goes_together(near: Near, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first of it at once; what comes within a moment of that shares a lease, a commit and an answer."""
+    monkeypatch.setattr(links, "LINGER_S", 5.0)
+    near.greeted().put("m1")
+    assert near.says()
+    for id in ("m2", "m3"):
+        near.put(id)
+        near.link.poke()
+    near.link._send(frames.Pong(1, 1.0))
+
+    near.monotonic.at += 4.9
+    # Answers wait for nothing.
+    assert near.says() == [frames.Pong(1, 1.0)]
+    near.monotonic.at += 0.2
+    (messages,) = near.says()
+    assert isinstance(messages, frames.Messages) and len(messages.items) == 2
+
+
 def test_what_was_asked_goes_before_new_mail(near: Near) -> None:
     """The far side waits for answers with its window full; mail can wait."""
     near.greeted().put("m1")
@@ -409,6 +427,7 @@ def test_it_is_asked_once_about_what_is_long_on_its_way(near: Near) -> None:
     (query,) = (one for one in near.says() if isinstance(one, frames.Query))
     assert query.items == [frames.Key("me", "m1")]
     near.hears(frames.Answers(query.n, [frames.Answer("me", "m1", "unknown")]))
+    near.monotonic.at += 1.0
     assert [len(one.items) for one in near.says() if isinstance(one, frames.Messages)] == [1]
 
 
