@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -27,14 +27,20 @@ from spool.files_gate import FilesGate
 from spool.gate import Gate
 from spool.settings import Settings
 from spool.store.base import Store
-from spool.transports.base import Files, Pipe
+from spool.transports.base import Exchange, Files, Pipe, Ticking
 from spool.transports.files import Rounds
 from spool.transports.link import Link
+
+if TYPE_CHECKING:
+    from spool.transports.github.client import Repository
+    from spool.transports.http_call import HttpCall
 
 DIALLING_S: Final = 0.5
 
 Dialler = Callable[[Peer], Pipe]
 Opener = Callable[[Peer], Files]
+IssueOpener = Callable[[Peer], "Repository"]
+WebOpener = Callable[[Peer], "HttpCall"]
 _Gate = TypeVar("_Gate", bound=Gate)
 
 
@@ -45,6 +51,8 @@ class Carrier:
         token: under which this process announced its presence.
         dial: opens a pipe to a peer; raises LinkError.
         open_files: reaches the folders of a files peer; raises LinkError.
+        open_issues: reaches the repository of a github peer; raises LinkError.
+        open_web: makes what asks an https peer; raises LinkError.
 
     Attributes:
         claims: who of this home's processes may dial whom, and when.
@@ -60,6 +68,8 @@ class Carrier:
         version: str,
         dial: Dialler,
         open_files: Opener,
+        open_issues: IssueOpener | None = None,
+        open_web: WebOpener | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -68,6 +78,8 @@ class Carrier:
         self._version = version
         self._dial = dial
         self._open_files = open_files
+        self._open_issues = open_issues
+        self._open_web = open_web
         self._callers: dict[str, Caller] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -116,8 +128,8 @@ class Carrier:
     def tick(self) -> None:
         """The timer's word to the files peers: those that are due look into their folders."""
         for caller in self.callers():
-            if isinstance(link := caller.link, Rounds):
-                link.tick()
+            if (ticking := caller.ticking) is not None:
+                ticking.tick()
 
     def accept(self, peer: str, pipe: Pipe) -> None:
         """Be the far end of a link on `pipe`, in this thread, until it ends.
@@ -188,9 +200,18 @@ class Carrier:
 
     def call(self, peer: Peer, made: Callable[[Reached], None]) -> None:
         """Reach the peer and exchange until it ends. Raises LinkError."""
-        reached = self._rounds(peer) if peer.is_files else self._link(peer)
+        reached = self._reach(peer)
         made(reached)
         reached.link.run()
+
+    def _reach(self, peer: Peer) -> Reached:
+        if peer.is_files:
+            return self._rounds(peer)
+        if peer.is_issues:
+            return self._issues(peer)
+        if peer.is_web:
+            return self._web(peer)
+        return self._link(peer)
 
     def _link(self, peer: Peer) -> Reached:
         pipe = self._dial(peer)
@@ -205,9 +226,40 @@ class Carrier:
         files = self._open_files(peer)
         try:
             gate = self._gate(FilesGate, peer.name)
-            return Reached(Rounds(files, gate), gate)
+            rounds = Rounds(files, gate)
+            return Reached(rounds, gate, rounds)
         except BaseException:
             files.close()
+            raise
+
+    def _issues(self, peer: Peer) -> Reached:
+        if self._open_issues is None:
+            raise PeerMisconfigured(f"{peer.name}: this process reaches no github: peers")
+        # Only where there is such a peer: its HTTP client takes long to import.
+        from spool.issues_gate import IssuesGate
+        from spool.transports.github.rounds import IssueRounds
+
+        repository = self._open_issues(peer)
+        try:
+            gate = self._gate(IssuesGate, peer.name)
+            return Reached(IssueRounds(repository, gate), gate)
+        except BaseException:
+            repository.close()
+            raise
+
+    def _web(self, peer: Peer) -> Reached:
+        if self._open_web is None:
+            raise PeerMisconfigured(f"{peer.name}: this process reaches no https: peers")
+        # Only where there is such a peer: its HTTP client takes long to import.
+        from spool.transports.http import Webhook
+        from spool.web_gate import WebGate
+
+        call = self._open_web(peer)
+        try:
+            gate = self._gate(WebGate, peer.name)
+            return Reached(Webhook(call, gate), gate)
+        except BaseException:
+            call.close()
             raise
 
 
@@ -230,9 +282,14 @@ class Caller(threading.Thread):
         self._rng = random.Random()
 
     @property
-    def link(self) -> Link | Rounds | None:
+    def link(self) -> Exchange | None:
         """The link, while there is one."""
         return None if (reached := self._reached) is None else reached.link
+
+    @property
+    def ticking(self) -> Ticking | None:
+        """What of it waits for the timer's word."""
+        return None if (reached := self._reached) is None else reached.ticking
 
     def poke(self) -> None:
         """Somebody rang."""

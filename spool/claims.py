@@ -15,19 +15,24 @@ from spool.files_gate import FilesGate
 from spool.gate import Gate
 from spool.settings import Settings
 from spool.store.base import PeerRow, Store, Tx
-from spool.transports.files import Rounds
-from spool.transports.link import Link
+from spool.transports.base import Exchange, Ticking
 
 DIAL_S: Final = 90.0
 LOOK_S: Final = 1.0
 LONGEST_WAIT_S: Final = 7200.0
+# Who is reached by a login that a host may count, and ban for.
+LOGINS: Final = ("ssh", "exec", "sftp")
 
 
 class Reached(NamedTuple):
-    """A peer that was reached: what exchanges with it, and what stands between that and this host."""
+    """A peer that was reached: what exchanges with it, and what stands between that and this host.
 
-    link: Link | Rounds
+    `ticking` is the same exchange again where it waits for the timer's word.
+    """
+
+    link: Exchange
     gate: Gate
+    ticking: Ticking | None = None
 
 
 class Claims:
@@ -69,7 +74,7 @@ class Claims:
         if row.state != "linked" or not row.dialled or row.holder in (None, self._token):
             return 0.0
         peer = self._settings.config.peers.get(row.name)
-        if peer is None or peer.scheme == "dir":
+        if peer is None or peer.scheme not in LOGINS:
             return 0.0
         holds_s = FilesGate.holds_s if peer.is_files else Gate.holds_s
         lived_s = row.holder_until - holds_s - (row.linked_at or row.holder_until)
@@ -127,7 +132,7 @@ class Claims:
         """A newer link took over from this side's own: two that take turns at that must tire, too."""
         now = self._clock.now()
         self.ended(peer.name)
-        if peer.scheme == "dir":
+        if peer.scheme not in LOGINS:
             return
         with self._store.write(sync=False) as tx:
             row = tx.peers.get(peer.name)
@@ -146,7 +151,7 @@ class Claims:
 
 def _weight(peer: Peer, failure: LinkError, reached: Reached | None, *, lived_s: float) -> int | None:
     """What a try counts among the logins; 0 where its link lasted, None where nobody logged in."""
-    if peer.scheme == "dir" or (reached is None and failure.kind not in retry.LOGGED_IN):
+    if peer.scheme not in LOGINS or (reached is None and failure.kind not in retry.LOGGED_IN):
         return None
     if reached is None or not reached.link.up.is_set():
         return retry.BARREN

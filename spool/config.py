@@ -7,12 +7,16 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
 from spool.errors import BadConfig, NotInitialised, UnknownPeer
 from spool.message import MAX_BYTES, NAME, in_words
+
+if TYPE_CHECKING:
+    from spool.escalation_rules import Rules
+    from spool.web_rules import Web
 
 FILE: Final = "spool.toml"
 # Six times that, if every character is escaped, still fits into a frame of a link.
@@ -20,9 +24,25 @@ MOST_BYTES: Final = 1024 * 1024
 # The schemes of links, and of peers that have folders.
 LINKS: Final = ("ssh", "exec")
 FILES: Final = ("sftp", "dir")
-KNOWN: Final = "ssh://, exec:, sftp:// and dir:"
+# Of peers that are a repository's issues, and of web addresses.
+ISSUES: Final = ("github",)
+WEB: Final = ("https", "http")
+KNOWN: Final = "ssh://, exec:, sftp://, dir:, github:// and https://"
 _PATTERN: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]{0,63}")
 _FOLDER: Final = re.compile(r"(/|~/)[^\0\r\n]*")
+GITHUB: Final = "https://api.github.com"
+# GitHub's own advice for polling without a webhook is more; what has not changed costs nothing there.
+ISSUES_POLL_S: Final = 10.0
+URGENT_POLL_S: Final = 30.0
+_REPOSITORY: Final = re.compile(
+    r"github://(?P<owner>[A-Za-z0-9][A-Za-z0-9_-]{0,38})/(?P<repo>[A-Za-z0-9._-]{1,100})/?"
+)
+_API: Final = re.compile(
+    r"https://[^\s/?#@]+(/[^\s?#]*)?|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/[^\s?#]*)?"
+)
+_DIRECTION: Final = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
+_LABEL: Final = re.compile(r"[^,\x00-\x1f]{1,50}")
+_LOGIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?(=[A-Za-z0-9][A-Za-z0-9._-]{0,63})?")
 _AT: Final = re.compile(r" - at `\$\.?(.*?)`$")
 # More than any disk has megabytes, or anybody waits seconds; what sleeps and what is stored take no more.
 _MOST: Final = 1_000_000_000
@@ -56,6 +76,11 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     known_hosts decides. `remote_command` starts the far spool where the usual places fail.
     A files peer has folders, named from its side: we write into `inbox` and take from `outbox`, look
     each `poll_s` seconds, and give what we write the octal `mode`; `acks` are written only on request.
+    A github peer is read with a token that is named here and never written here; `direction` is what we
+    write, `reads` what we take, each as `from-to`, and both are labels beside `label`. `logins` are whose
+    issues and comments count, as `login` or `login=agent`.
+    An https peer, or one that posts to us, shares a secret with this host, which is named here and never
+    written here; `ca_file` is the authority of its certificate where the machine does not know it.
     The quotas are those of the host where they are not given; 0 is no limit.
     """
 
@@ -72,6 +97,18 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     acks: bool = False
     mode: str = "0600"
     poll_s: float = 5.0
+    base_url: str = ""
+    token_env: str = ""
+    token_file: str = ""
+    token_command: list[str] = []
+    direction: str = ""
+    reads: str = ""
+    label: str = "claude-chat"
+    logins: list[str] = []
+    secret_file: str = ""
+    secret_command: list[str] = []
+    secret_env: str = ""
+    ca_file: str = ""
     quota_minute: int | None = None
     quota_waiting: int | None = None
     quota_mb: int | None = None
@@ -85,6 +122,27 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def is_files(self) -> bool:
         """Whether mail goes through folders, not over a link."""
         return self.scheme in FILES
+
+    @property
+    def is_issues(self) -> bool:
+        """Whether mail goes through the issues of a repository."""
+        return self.scheme in ISSUES
+
+    @property
+    def carries_files(self) -> bool:
+        """Whether attachments can travel there."""
+        return not self.is_issues
+
+    @property
+    def back(self) -> str:
+        """What a github peer writes to us: `reads`, else `direction` the other way round."""
+        here, to, there = self.direction.partition("-to-")
+        return self.reads or (f"{there}-to-{here}" if to else "")
+
+    @property
+    def is_web(self) -> bool:
+        """Whether mail is posted to a web address."""
+        return self.scheme in WEB
 
     @property
     def may_send(self) -> tuple[str, ...]:
@@ -103,6 +161,8 @@ class SshUrl(NamedTuple):
 class _Peers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: Host
     peers: dict[str, Peer] = {}
+    escalation: dict[str, Any] | None = None
+    web: dict[str, Any] | None = None
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -110,6 +170,8 @@ class Config(msgspec.Struct, frozen=True):
 
     host: Host
     peers: dict[str, Peer]
+    escalation: Rules | None = None
+    web: Web | None = None
 
     def peer(self, name: str) -> Peer:
         """Return the peer called `name`.
@@ -148,6 +210,8 @@ def parse(text: str, *, where: str = FILE) -> Config:
     try:
         tree: dict[str, Any] = tomllib.loads(text)
         read = msgspec.convert(tree, _Peers)
+        rules = None if read.escalation is None else _rules(read.escalation)
+        web = None if read.web is None else _web(read.web)
     except msgspec.ValidationError as exc:
         at = _AT.search(str(exc))
         place = f"[{_place(at.group(1), tree)}] " if at and at.group(1) else ""
@@ -158,8 +222,29 @@ def parse(text: str, *, where: str = FILE) -> Config:
     except ValueError as exc:
         # Not always the reader's own error: int() has one of its own for thousands of digits.
         raise BadConfig(f"{where}: {exc}", hint="correct that line") from exc
-    peers = {name: msgspec.structs.replace(peer, name=name) for name, peer in read.peers.items()}
-    return check(Config(read.host, peers), where=where)
+    peers = {name: _named(name, peer, tree) for name, peer in read.peers.items()}
+    return check(Config(read.host, peers, rules, web), where=where)
+
+
+def _rules(given: dict[str, Any]) -> Rules:
+    # Few homes have any: a `send` need not wait for the module.
+    from spool import escalation_rules
+
+    return escalation_rules.read(given)
+
+
+def _web(given: dict[str, Any]) -> Web:
+    from spool import web_rules
+
+    return web_rules.read(given)
+
+
+def _named(name: str, peer: Peer, tree: dict[str, Any]) -> Peer:
+    """The peer under its name, with the pace of its kind where none is given."""
+    if peer.is_issues and "poll_s" not in tree["peers"][name]:
+        urgent = tree.get("escalation", {}).get("peer") == name
+        return msgspec.structs.replace(peer, name=name, poll_s=URGENT_POLL_S if urgent else ISSUES_POLL_S)
+    return msgspec.structs.replace(peer, name=name)
 
 
 def _place(path: str, tree: dict[str, Any]) -> str:
@@ -220,6 +305,24 @@ def parse_ssh(url: str) -> SshUrl:
         host, len(f"{parts.scheme}://") + (len(parts.username) + 1 if parts.username else 0)
     )
     return SshUrl(url[start : start + len(host)], parts.username, port)
+
+
+def parse_github(peer: Peer) -> tuple[str, str]:
+    """The API's address and `owner/repo` of a github peer, `github://owner/repo`.
+
+    Raises:
+        BadConfig: not such a url, or an API that could be listened to.
+    """
+    place = _REPOSITORY.fullmatch(peer.url)
+    if place is None or place["repo"] in (".", ".."):
+        raise BadConfig(f"{peer.url}: not a url of the form github://owner/repo")
+    base = (peer.base_url or GITHUB).rstrip("/")
+    if not _API.fullmatch(base):
+        raise BadConfig(
+            f"base_url {base}: not https://",
+            hint="a token must not travel in the clear; for Enterprise write https://HOST/api/v3",
+        )
+    return base, f"{place['owner']}/{place['repo']}"
 
 
 def parse_exec(url: str) -> list[str]:
@@ -298,6 +401,7 @@ def _problems(config: Config) -> Iterator[str]:
         yield from _bad_patterns(f"{at} agents", peer.agents)
         yield from _bad_patterns(f"{at} via", peer.via)
         yield from _bad_url(at, peer)
+        yield from _bad_web(at, peer)
         yield from _bad_quotas(at, peer)
         yield from _bad_values(at, peer)
         for pattern in peer.may_send:
@@ -309,6 +413,14 @@ def _problems(config: Config) -> Iterator[str]:
                     both = repr(pattern) if pattern == theirs else f"{theirs!r} and {pattern!r}"
                     yield f"{both} stands under [peers.{name}] and {at}: one of them must go"
         claimed += [(pattern, peer.name) for pattern in peer.may_send]
+    if config.escalation is not None:
+        from spool import escalation_rules
+
+        yield from escalation_rules.problems(config.escalation, config.peers)
+    if config.web is not None:
+        from spool import web_rules
+
+        yield from web_rules.problems(config.web)
     yield from _shared_folders([peer for peer in config.peers.values() if peer.is_files])
 
 
@@ -357,10 +469,45 @@ def _bad_url(at: str, peer: Peer) -> Iterator[str]:
                 if peer.url != "dir:":
                     yield f"{at} url: {peer.url!r} is not dir: (its folders are named by inbox and outbox)"
                 yield from _bad_folders(at, peer)
+            case "github":
+                parse_github(peer)
+                yield from _bad_issues(at, peer)
+            case "https" | "http":
+                # Its secret and its certificate are looked at below.
+                pass
             case other:
                 yield f"{at} url: this version knows no {other}: peers (it knows {KNOWN})"
     except BadConfig as exc:
         yield f"{at} url: {exc}"
+
+
+def _bad_web(at: str, peer: Peer) -> Iterator[str]:
+    if peer.is_web or peer.secret_file or peer.secret_command or peer.secret_env:
+        from spool import web_rules
+
+        for problem in web_rules.problems_of(peer):
+            yield f"{at} {problem}"
+
+
+def _bad_issues(at: str, peer: Peer) -> Iterator[str]:
+    # One that only carries escalations needs neither.
+    wanted = bool(peer.may_send or peer.direction or peer.reads)
+    if wanted and not _DIRECTION.fullmatch(peer.direction):
+        yield f'{at} direction: {peer.direction!r} does not say what we write, such as "local-to-cloud"'
+    elif wanted and not _DIRECTION.fullmatch(peer.back):
+        yield f'{at} reads: {peer.reads!r} does not say what we take, such as "cloud-to-local"'
+    elif wanted and peer.direction.lower() == peer.back.lower():
+        yield f"{at}: direction and reads are the same: we would take what we wrote"
+    if not _LABEL.fullmatch(peer.label):
+        yield f"{at} label: {peer.label!r} is not a label (1 to 50 characters, no comma)"
+    for login in peer.logins:
+        if not _LOGIN.fullmatch(login):
+            yield f"{at} logins: {login!r} is neither a login nor login=agent"
+    named = [key for key in ("token_env", "token_file", "token_command") if getattr(peer, key)]
+    if len(named) > 1:
+        yield f"{at}: {' and '.join(named)}: one of them says where the token is"
+    if peer.poll_s < 1:
+        yield f"{at} poll_s: at least 1 second"
 
 
 def _shared_folders(peers: list[Peer]) -> Iterator[str]:

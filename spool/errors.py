@@ -26,6 +26,7 @@ SpoolError
 │   ├── TimedOut          no answer in time
 │   ├── HostKeyChanged    the host shows another key: stops the peer
 │   ├── HostKeyUnknown    the host's key was never accepted: stops the peer
+│   ├── CertificateRefused the host shows a TLS certificate that is not to be believed
 │   ├── AuthRefused       the login was refused: stops the peer
 │   ├── NoSpoolThere      logged in, but no spool answered
 │   ├── CannotInstall     spool cannot be put on that host
@@ -35,6 +36,9 @@ SpoolError
 │   ├── PeerMisconfigured what the config says of the peer cannot be used: stops the peer
 │   ├── FarDiskFull       the far disk is full
 │   ├── VersionSkew       the two versions cannot talk
+│   ├── NoCredential      the token or secret for a peer cannot be read here
+│   ├── NoRepository      no such repository, or the token may not see it
+│   ├── RateLimited       a service wants no more requests until a time it names
 │   ├── LinkLost          a link that was up broke
 │   └── Superseded        a newer link to the same peer took over
 ├── FileTrouble           one file could not be read or written
@@ -205,6 +209,8 @@ class LinkError(SpoolError):
 
     kind = "link_failed"
     stops: ClassVar[bool] = False
+    after_s: float = 0.0
+    """No new try before so many seconds have passed, where the other side says so."""
 
 
 class CannotResolve(LinkError):
@@ -240,8 +246,18 @@ class HostKeyUnknown(LinkError):
     stops = True
 
 
+class CertificateRefused(LinkError):
+    """The host's TLS certificate is of no authority that is believed here, of another name, or too old.
+
+    It does not stop the peer: nothing was said to that host, and one that renews its certificate needs
+    nobody here.
+    """
+
+    kind = "certificate_refused"
+
+
 class AuthRefused(LinkError):
-    """The far sshd refused the login."""
+    """The far side refused the login."""
 
     kind = "auth_refused"
     stops = True
@@ -297,6 +313,29 @@ class VersionSkew(LinkError):
 
     kind = "version_skew"
     default_hint = "upgrade the older spool"
+
+
+class NoCredential(LinkError):
+    """The token or the secret for a peer cannot be read on this host."""
+
+    kind = "no_credential"
+
+
+class NoRepository(LinkError):
+    """There is no such repository, or the token may not see it."""
+
+    kind = "no_repository"
+
+
+class RateLimited(LinkError):
+    """A service wants no more requests for `after_s` seconds."""
+
+    kind = "rate_limited"
+    default_hint = "nothing is lost; it goes on by itself"
+
+    def __init__(self, message: str, *, after_s: float = 0.0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.after_s = after_s
 
 
 class LinkLost(LinkError):

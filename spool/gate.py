@@ -89,18 +89,7 @@ class Gate:
             NotAuthorised: it calls itself by this host's own name, or by none.
             Superseded: both hosts dial, and the other link stays.
         """
-        if hello.least > VERSION or hello.v < 1:
-            raise VersionSkew(
-                f"{self.peer_name} speaks protocol {hello.least} to {hello.v} (spool {hello.spool}),"
-                f" this host {VERSION}"
-            )
-        if not NAME.fullmatch(hello.host):
-            raise NotAuthorised(f"{self.peer_name} calls itself {hello.host[:80]!r}, which is no host's name")
-        if hello.host == self.host:
-            raise NotAuthorised(
-                f"{self.peer_name} calls itself {hello.host}, as this host does",
-                hint="give one of the two another [host] name",
-            )
+        self._refuse_stranger(hello)
         now = self._clock.now()
         with self._store.write(sync=False) as tx:
             row = tx.peers.get(self.peer_name)
@@ -126,6 +115,20 @@ class Gate:
             dialled=dialled,
             clock_offset_s=round(hello.clock - now, 3),
         )
+
+    def _refuse_stranger(self, hello: Hello) -> None:
+        if hello.least > VERSION or hello.v < 1:
+            raise VersionSkew(
+                f"{self.peer_name} speaks protocol {hello.least} to {hello.v} (spool {hello.spool}),"
+                f" this host {VERSION}"
+            )
+        if not NAME.fullmatch(hello.host):
+            raise NotAuthorised(f"{self.peer_name} calls itself {hello.host[:80]!r}, which is no host's name")
+        if hello.host == self.host:
+            raise NotAuthorised(
+                f"{self.peer_name} calls itself {hello.host}, as this host does",
+                hint="give one of the two another [host] name",
+            )
 
     def _begin(self, tx: Tx, now: float, **told: Any) -> None:
         """Make this the peer's only link; every older one sees so within a second."""

@@ -211,6 +211,9 @@ class _Taking:
         if route.peer == self._peer.name or here in arrival.hops:
             reason = f"loop: {message.to} would go back from {here} to {self._peer.name}"
             return self._refuse(tx, arrival, message, reason)
+        if _files(arrival, message) and not self._config.peers[route.peer].carries_files:
+            reason = f"files do not travel from {here} to {route.peer}"
+            return self._refuse(tx, arrival, message, reason)
         if len(arrival.hops) >= MAX_HOPS:
             return Refused(f"more than {MAX_HOPS} hops: {' '.join(arrival.hops)}")
         row = outbox.row_of(
@@ -237,8 +240,8 @@ class _Taking:
         return Accepted(at=self._now, final=False, host=here)
 
     def _acknowledge(self, tx: Tx, message: Message, at: float) -> None:
-        """Make the ack for what is here: a link answers for it by itself, folders cannot."""
-        if not (self._peer.is_files and self._peer.acks):
+        """Make the ack for what is here: a link answers for it by itself, folders and issues cannot."""
+        if not (self._peer.is_issues or (self._peer.is_files and self._peer.acks)):
             return
         agent, _ = split_address(message.to)
         here = self._config.host.name

@@ -8,7 +8,7 @@ import fcntl
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -89,6 +89,18 @@ class _Sinks:
         """Write events, already complete; a log that cannot be written never stops the mail."""
         events = list(events)
         lines = b"".join(_line(event) for event in events)
+        self._put(lines, self._text(events) if self.console else None)
+
+    def write_alike(self, head: Mapping[str, Any], many: Sequence[Mapping[str, Any]]) -> None:
+        """The same for events that have `head` in common, which is put into JSON once."""
+        if self.console is None and all(many):
+            with contextlib.suppress(ValueError, TypeError, OverflowError):
+                start = _encode(head)[:-1] + b","
+                self._put(b"".join([start + _encode(values)[1:] + b"\n" for values in many]))
+                return
+        self.write([{**head, **values} for values in many])
+
+    def _put(self, lines: bytes, text: str | None = None) -> None:
         if self.file is not None:
             try:
                 self.file.write(lines)
@@ -96,7 +108,7 @@ class _Sinks:
                 self._complain(exc)
         if self.stream is not None:
             with contextlib.suppress(OSError, ValueError):
-                self.stream.write(self._text(events) if self.console else lines.decode())
+                self.stream.write(lines.decode() if text is None else text)
                 self.stream.flush()
 
     def _text(self, events: list[Mapping[str, Any]]) -> str:
@@ -180,13 +192,14 @@ def error(event: str, **values: Any) -> None:
     _say("error", event, values)
 
 
-def batch(event: str, many: Iterable[Mapping[str, Any]]) -> None:
-    """Many events of one kind in one write; for the path where a call each would cost too much."""
+def batch(event: str, many: Sequence[Mapping[str, Any]], **common: Any) -> None:
+    """Many events of one kind in one write; for the path where a call each would cost too much.
+
+    None of the keys of one event may be among those that all have in `common`.
+    """
     if _sinks is None or _sinks.level > LEVELS["info"]:
         return
-    at = _now()
-    head = {"at": at, "level": "info", "event": event, **_sinks.always}
-    _sinks.write([{**head, **values} for values in many])
+    _sinks.write_alike({"at": _now(), "level": "info", "event": event, **_sinks.always, **common}, many)
 
 
 def _say(level: str, event: str, values: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The records of huey, paramiko and the MCP SDK, handed on to be lines of the log like any other."""
+"""The records of huey, paramiko, the MCP SDK and uvicorn, handed on to be lines of the log like any other."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ def route(say: Say, *, verbose: bool) -> None:
     logging.getLogger("huey.consumer").setLevel(logging.INFO)
     _route("paramiko", logging.WARNING, say)
     _route("mcp", logging.WARNING, say)
+    # Of what strangers send, `web.refused` tells.
+    _route("uvicorn", logging.ERROR, say)
+    _route("asyncio", logging.ERROR, say)
 
 
 def _route(name: str, level: int, say: Say) -> None:

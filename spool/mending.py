@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from spool import doorbell, log, loops, outbox, presence
-from spool.errors import AmbiguousId, BadInput, NotFound
+from spool.errors import AmbiguousId, BadInput, NotFound, SecretFound
 from spool.looking import SHORTEST_PART, Looking, message_of, plain_id
 from spool.states import State
-from spool.store.base import Event, Hold, Outgoing, Tx, is_held
+from spool.store.base import Escalation, Event, Hold, Outgoing, Reason, Tx, is_held
+
+if TYPE_CHECKING:
+    from spool.escalation_rules import Rules
 
 
 class Mending(Looking):
@@ -138,6 +143,82 @@ class Mending(Looking):
             tx.presence.forget(name)
         doorbell.ring(self.home / "run")
         return buried
+
+    def escalate(self, id: str, *, reason: str = "") -> Escalation:
+        """Tell a person of a message now, as the rules of `[escalation]` do by themselves.
+
+        Once more, the reason takes the place of the old one; there is no second issue.
+
+        Raises:
+            NotFound, AmbiguousId: no such message was sent from here.
+            BadInput: there is no `[escalation]`, or nothing to tell a person of.
+        """
+        from spool import escalations
+
+        rules = self._escalation()
+        row, now = self.sent(id), self._clock.now()
+        if reason := " ".join(reason.split()):
+            self._refuse_secrets(reason)
+        why = Reason(escalations.BY_HAND, now, reason[: escalations.MAX_TEXT])
+        with self.store.write(sync=True) as tx:
+            fresh = tx.outbox.exact(row.id, row.sender)
+            _refuse_escalation(fresh or row, rules)
+            escalations.add(tx, self.config.host.name, row, why, road=rules.peer, now=now)
+            told = tx.escalations.get(row.id, row.sender)
+            tx.ledger.ring(rules.peer)
+        doorbell.ring(self.home / "run")
+        log.warning("message.escalated", **escalations.escalated_keys(row, why, rules.peer))
+        assert told is not None
+        return told
+
+    def _refuse_secrets(self, reason: str) -> None:
+        from spool import secret_rules
+
+        if (hit := secret_rules.find(reason)) is not None:
+            raise SecretFound(
+                f"the reason holds what looks like a credential (rule {hit.rule}); nobody was told",
+                hint="take it out: an issue is read by more people than the message",
+            )
+
+    def resolve(self, id: str) -> Escalation:
+        """Close the issue of a message: somebody has dealt with it. Raises NotFound, BadInput."""
+        from spool import escalations
+
+        row, now = self.sent(id), self._clock.now()
+        with self.store.write(sync=True) as tx:
+            told = tx.escalations.get(row.id, row.sender)
+            if told is None or told.state == "resolved":
+                raise BadInput(f"{row.id} is not escalated", hint="`spool trace ID` says more", id=row.id)
+            ended = escalations.resolve(tx, told, row, self.config.host.name, by="by hand", now=now)
+            if told.peer in self.config.peers:
+                tx.ledger.ring(told.peer)
+        doorbell.ring(self.home / "run")
+        log.info("escalation.resolved", **escalations.keys_of(ended))
+        return ended
+
+    def escalated(self) -> list[Escalation]:
+        """What people are told of now, the oldest first."""
+        with self.store.read() as tx:
+            return tx.escalations.open()
+
+    def _escalation(self) -> Rules:
+        if self.config.escalation is None:
+            self._reload()
+        if self.config.escalation is None:
+            raise BadInput(
+                "this host escalates nothing: spool.toml has no [escalation]",
+                hint='add it with peer = "NAME" of a github:// peer; docs/escalation.md shows how',
+            )
+        return self.config.escalation
+
+
+def _refuse_escalation(row: Outgoing, rules: Rules) -> None:
+    if row.origin is not None:
+        raise BadInput(f"{row.id} came from {row.origin}: it is escalated where it was sent", id=row.id)
+    if row.state is State.DONE:
+        raise BadInput(f"{row.id} is done: nobody need be told of it", id=row.id)
+    if row.peer == rules.peer:
+        raise BadInput(f"{row.id} goes to {rules.peer} itself, where people see it", id=row.id)
 
 
 def _refuse_archived(row: Outgoing) -> None:

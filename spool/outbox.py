@@ -73,9 +73,8 @@ def lease(store: Store, peer: str, *, generation: int, now: float, limit: int) -
         parcels = tx.outbox.lease(peer, generation=generation, now=now, until=now + LEASE_S, limit=limit)
     first = [parcel for parcel in parcels if parcel.attempts == 1]
     if first:
-        log.batch(
-            "message.queued", [keys(p, state="queued", peer=peer, queued_at=p.queued_at) for p in first]
-        )
+        queued = [keys(parcel, queued_at=parcel.queued_at) for parcel in first]
+        log.batch("message.queued", queued, state="queued", peer=peer)
     return Load(parcels, acks)
 
 
@@ -152,7 +151,7 @@ def release(store: Store, load: Load) -> None:
 
 
 def apply_acks(store: Store, peer: str, acks: Iterable[Ack], *, now: float) -> None:
-    """Take acks from the peer their messages were handed to, and pass on those of relayed ones.
+    """Take acks from the peer their messages were handed or escalated to, and pass on those of relayed ones.
 
     Synced: the hop that carried an ack forgets it once it is told that we have it.
     """
@@ -160,12 +159,24 @@ def apply_acks(store: Store, peer: str, acks: Iterable[Ack], *, now: float) -> N
     with store.write(sync=True) as tx:
         for told in acks:
             row = tx.outbox.exact(told.re, told.to)
-            if row is None or row.peer != peer:
+            if row is None or not _may_tell(tx, row, told, peer):
                 log.warning("ack.unknown", id=told.re[:128], peer=peer, status=told.status[:40])
             elif (state := _take_ack(tx, row, _cut(told, row), now)) is not None:
                 known.append((row, state))
         _hear(tx, peer, known, now)
     _log_known(peer, known, now)
+
+
+def _may_tell(tx: Tx, row: Outgoing, ack: Ack, peer: str) -> bool:
+    """Whether a peer may say this of a message: it was handed to it, or is a proof and was escalated to it.
+
+    That it is dead is for its own peer to say, which may take it still.
+    """
+    if row.peer == peer:
+        return True
+    meant = from_ack(ack.status)
+    told = tx.escalations.get(row.id, row.sender) if meant is not None and meant[0] in PROOFS else None
+    return told is not None and told.peer == peer
 
 
 def _hear(tx: Tx, peer: str, known: Sequence[tuple[Outgoing, State]], now: float) -> None:
@@ -311,17 +322,17 @@ def _log_settled(peer: str, moved: Sequence[tuple[Parcel, Outcome]], now: float)
                 verbs = ("sent", "received") if final and parcel.origin is None else ("sent",)
                 if parcel.origin is not None:
                     verbs = ("relayed",)
-                line = keys(parcel, state="", peer=peer, latency_ms=_ms(now - parcel.queued_at))
+                line = keys(parcel, latency_ms=_ms(now - parcel.queued_at))
                 for verb in verbs:
-                    arrived.setdefault(f"message.{verb}", []).append({**line, "state": verb})
+                    arrived.setdefault(verb, []).append(line)
             case Left():
-                arrived.setdefault("message.sent", []).append(keys(parcel, state="sent", peer=peer))
+                arrived.setdefault("sent", []).append(keys(parcel))
             case Deferred(reason=reason):
                 log.warning("message.deferred", **keys(parcel, state="queued", peer=peer, error=reason))
             case Refused(reason=reason):
                 log.error("message.dead", **keys(parcel, state="dead", peer=peer, error=reason))
-    for event, many in arrived.items():
-        log.batch(event, many)
+    for verb, many in arrived.items():
+        log.batch(f"message.{verb}", many, state=verb, peer=peer)
 
 
 def _ms(seconds: float) -> float:

@@ -26,7 +26,10 @@ RULES: Final[dict[str, Rule]] = {
     "cannot_resolve": Rule(5.0, 300.0),
     "no_spool_there": Rule(5.0, 900.0),
     "far_disk_full": Rule(15.0, 300.0),
+    "certificate_refused": Rule(15.0, 900.0),
     "version_skew": Rule(60.0, 3600.0),
+    "no_credential": Rule(5.0, 300.0),
+    "no_repository": Rule(30.0, 900.0),
 }
 MESSAGE: Final = Rule(2.0, 900.0)
 
@@ -73,7 +76,7 @@ def peer_delay(failure: LinkError, attempt: int, rng: random.Random) -> float | 
     """
     if failure.stops:
         return None
-    return backoff(RULES.get(failure.kind, DEFAULT), attempt, rng)
+    return max(failure.after_s, backoff(RULES.get(failure.kind, DEFAULT), attempt, rng))
 
 
 def message_delay(attempt: int, rng: random.Random, *, at_least_s: float = 0.0) -> float:

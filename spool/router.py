@@ -80,11 +80,17 @@ class Router:
     def may_speak(self, peer: Peer, sender: str) -> bool:
         """Whether a message `from` this agent may come from `peer`."""
         if (known := self._speakers.get((peer.name, sender))) is None:
-            patterns = (*peer.may_send, *self._told.get(peer.name, ()))
+            patterns = self._spoken_for(peer)
             known = any(matches(pattern, sender) for pattern in patterns)
             if len(self._speakers) < MANY:
                 self._speakers[peer.name, sender] = known
         return known
+
+    def _spoken_for(self, peer: Peer) -> tuple[str, ...]:
+        if self._config.escalation is not None and peer.name == self._config.escalation.peer:
+            # What is escalated by any other host comes this way, and so do the answers to what is from here.
+            return tuple(self._patterns)
+        return (*peer.may_send, *self._told.get(peer.name, ()))
 
     def agents_of(self, peer: Peer) -> tuple[str, ...]:
         """Who can be reached at a peer."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from spool import attachments, log, presence, sweep, waiters
+from spool import attachments, escalating, log, presence, sweep, waiters
 from spool import home as homes
 from spool.carrier import Carrier
 from spool.clock import Clock
@@ -24,10 +25,16 @@ from spool.transports.base import Dial, Files, Open, Pipe
 from spool.version import VERSION
 from spool.waker import Waker
 
+if TYPE_CHECKING:
+    from spool.transports.github.client import Repository
+    from spool.transports.http_call import HttpCall
+
 QUICK_CHECK_BYTES: Final = 64 * 1024 * 1024
 ALIVE_S: Final = 60.0
 CHECK_S: Final = 5.0
 ARCHIVE_S: Final = 60.0
+# So long `once` waits for people to be told, at least.
+TELL_S: Final = 20.0
 # What `once` says of a peer whose mail has gone.
 EXCHANGED: Final = "exchanged"
 CARRIED: Final = "carried by another process"
@@ -50,6 +57,32 @@ def dial(peer: Peer, home: Path, *, as_name: str) -> Pipe:
         raise BadConfig(f"[peers.{peer.name}] url: no transport for {peer.scheme!r}")
     opener: Dial = importlib.import_module(module).dial
     return opener(peer, home, as_name=as_name)
+
+
+def open_issues(peer: Peer, clock: Clock = SYSTEM) -> Repository:
+    """Reach the repository of a github peer. Raises LinkError."""
+    from spool import credentials
+
+    client = credentials.needed("spool.transports.github.client", name="github", wanted_by=peer.url)
+    repository: Repository = client.open_repository(peer, lambda: credentials.token(peer), clock)
+    return repository
+
+
+def open_web(peer: Peer, home: Path, *, as_name: str, clock: Clock = SYSTEM) -> HttpCall:
+    """Make what asks an https peer; nothing is asked yet. Raises LinkError, BadConfig."""
+    from spool import credentials, web_secret
+
+    # An extra of this package has what it needs.
+    module = credentials.needed("spool.transports.http_call", name="web", wanted_by=peer.url)
+    made: HttpCall = module.HttpCall(
+        peer,
+        web_secret.of(peer, home),
+        as_name=as_name,
+        version=VERSION,
+        now=clock.now,
+        monotonic=clock.monotonic,
+    )
+    return made
 
 
 def open_files(peer: Peer, home: Path) -> Files:
@@ -91,6 +124,8 @@ class Running:
             version=VERSION,
             dial=self._dial,
             open_files=self._open_files,
+            open_issues=self._open_issues,
+            open_web=self._open_web,
         )
         self.waker = Waker(home / "run", self.store, clock)
         self._unsubscribe = self.listener.subscribe(self.carrier.poke)
@@ -106,9 +141,23 @@ class Running:
     def _open_files(self, peer: Peer) -> Files:
         return open_files(peer, self.home)
 
+    def _open_issues(self, peer: Peer) -> Repository:
+        return open_issues(peer, self.clock)
+
+    def _open_web(self, peer: Peer) -> HttpCall:
+        return open_web(peer, self.home, as_name=self.host, clock=self.clock)
+
     def sweep(self) -> None:
         """See `sweep.run`."""
         sweep.run(self.store, self.settings.config.host, self.home, now=self.clock.now())
+
+    def escalates(self) -> bool:
+        """Whether there are rules to look by, every few seconds."""
+        return self.settings.config.escalation is not None
+
+    def escalate(self) -> None:
+        """See `escalating.run`."""
+        escalating.run(self.store, self.settings.config, self.home, now=self.clock.now())
 
     def archive(self) -> None:
         """See `sweep.archive`; what processes that were killed left under `run/` goes too, and files
@@ -119,6 +168,9 @@ class Running:
         sweep.archive(self.store, self.settings.config.host, now=now)
         if sweep.is_steady(self.store, now):
             attachments.forget(self.store, self.home, now=now)
+        if not self.escalates():
+            # What was open when the rules went is closed all the same.
+            self.escalate()
 
     def configure_log(self, level: str = "info", *, stderr: bool = True) -> None:
         """Send this process's events to the home's log, and to stderr where asked."""
@@ -168,6 +220,7 @@ class Running:
             oldest, unread = tx.outbox.oldest_queued(), tx.inbox.oldest_unread()
             overdue = tx.outbox.late(now=now) + tx.inbox.late(now=now)
             apart, held = tx.ledger.count_quarantined(), tx.loops.count()
+            escalated = tx.escalations.count()
             linked = sum(row.state == "linked" for row in tx.peers.all().values())
         log.info(
             "consumer.alive",
@@ -177,6 +230,7 @@ class Running:
             quarantine=apart,
             held=held,
             overdue=overdue,
+            escalated=escalated,
             oldest_queued_s=None if oldest is None else round(now - oldest, 1),
             oldest_unread_s=None if unread is None else round(now - unread, 1),
         )
@@ -197,23 +251,41 @@ class Running:
             LinkError: why it ended.
         """
         self.settings.config.peer(peer)
+        with self.sweeping():
+            self.carrier.accept(peer, pipe)
+
+    @contextlib.contextmanager
+    def sweeping(self) -> Iterator[None]:
+        """Sweep and archive beside whatever else this process does: there may be no consumer."""
         halt = threading.Event()
         sweeper = threading.Thread(target=self._sweep_until, args=(halt,), name="sweeper", daemon=True)
         sweeper.start()
         self.waker.start()
         try:
-            self.carrier.accept(peer, pipe)
+            yield
         finally:
             halt.set()
             sweeper.join(2.0)
 
     def once(self, *, timeout_s: float = 60.0, quiet_s: float = 1.5) -> dict[str, str]:
-        """Dial every peer, exchange until nothing moves, sweep, archive; what became of each peer."""
+        """Dial every peer, exchange until nothing moves, tell people of what could not go, sweep, archive;
+        what became of each peer."""
         self.sweep()
         self.carrier.start()
         deadline = self.clock.monotonic() + timeout_s
+        said = self._exchange(deadline, quiet_s)
+        self.escalate()
+        said.update(self._tell(max(deadline, self.clock.monotonic() + TELL_S)))
+        self.waker.look()
+        self.archive()
+        return said
+
+    def _exchange(self, deadline: float, quiet_s: float) -> dict[str, str]:
         pending = {caller.peer.name: caller for caller in self.carrier.callers()}
         said: dict[str, str] = {}
+        # What waited here all the time may go yet: it has as long as where a consumer runs.
+        rules = self.settings.config.escalation
+        look_at = self.clock.monotonic() + (rules.after_s if rules else escalating.EVERY_S)
         while pending and self.clock.monotonic() < deadline:
             for name, caller in list(pending.items()):
                 link = caller.link
@@ -224,11 +296,30 @@ class Running:
                 else:
                     continue
                 del pending[name]
+            if self.clock.monotonic() >= look_at:
+                self.escalate()
+                look_at = self.clock.monotonic() + escalating.EVERY_S
             time.sleep(0.05)
         said.update(dict.fromkeys(pending, "timed out"))
-        self.waker.look()
-        self.archive()
         return said
+
+    def _tell(self, deadline: float) -> dict[str, str]:
+        """Wait until people were told of all they shall be; what kept which peer from it."""
+        said: dict[str, str] = {}
+        while untold := self._untold() - said.keys():
+            for name in untold:
+                caller = next((each for each in self.carrier.callers() if each.peer.name == name), None)
+                if self.clock.monotonic() >= deadline:
+                    said[name] = "timed out"
+                elif caller is None or caller.link is None:
+                    found = self._without_us(name, caller.tries if caller else 1)
+                    said.update({} if found is None else {name: found})
+            time.sleep(0.05)
+        return said
+
+    def _untold(self) -> set[str]:
+        with self.store.read() as tx:
+            return set(escalating.roads(tx, self.settings.config))
 
     def _without_us(self, name: str, tries: int) -> str | None:
         """What there is to say of a peer that this process has no link to; None while it may get one."""
@@ -245,6 +336,8 @@ class Running:
         while True:
             guarded(self.reload)
             guarded(self.sweep)
+            if self.escalates():
+                guarded(self.escalate)
             if self.clock.monotonic() - archived > ARCHIVE_S:
                 archived = self.clock.monotonic()
                 guarded(self.archive)

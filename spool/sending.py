@@ -221,6 +221,7 @@ class Sending(Looking):
     def _put(self, tx: Tx, message: Message, own_id: bool, route: Route, now: float) -> Posted:
         if own_id and (again := self._sent_before(tx, message)) is not None:
             return again
+        self._refuse_files(message, route)
         self._refuse_missing(tx, message, now)
         guarded = loops.guard(tx, message, self.config.host, now=now)
         try:
@@ -267,6 +268,16 @@ class Sending(Looking):
             timestamp=format_time(now),
             max_bytes=self.config.host.max_message_bytes,
         )
+
+    def _refuse_files(self, message: Message, route: Route) -> None:
+        """Where they cannot travel, the message would wait for them until it ends."""
+        peer = self.config.peers.get(route.peer)
+        if message.attachments and peer is not None and not peer.carries_files:
+            raise BadMessage(
+                "attachments",
+                f"files do not travel to {peer.name} ({peer.scheme}:)",
+                hint="put them where the other side can fetch them, and name them in the body",
+            )
 
     def _refuse_missing(self, tx: Tx, message: Message, now: float) -> None:
         """Within the transaction that takes the message: from there on its files stay."""

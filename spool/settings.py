@@ -102,6 +102,10 @@ def _changed(before: Config, after: Config) -> list[str]:
 
 def _flat(config: Config) -> Mapping[str, Any]:
     tables = {"host": config.host, **{f"peers.{name}": peer for name, peer in config.peers.items()}}
+    if config.escalation is not None:
+        tables["escalation"] = config.escalation
+    if config.web is not None:
+        tables["web"] = config.web
     return {
         f"{table}.{key}": value
         for table, values in tables.items()

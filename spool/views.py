@@ -13,7 +13,7 @@ from spool.looking import ago, message_of
 from spool.message import Attachment, format_time, split_address
 from spool.presence import Process, lives, living
 from spool.states import Held, State
-from spool.store.base import Event, Incoming, Outgoing, PeerRow, Quarantined, is_held
+from spool.store.base import Escalation, Event, Incoming, Outgoing, PeerRow, Quarantined, is_held
 from spool.version import VERSION
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ HEADERS: Final = (
 )
 MAX_AGE_S: Final = 900.0
 SWEPT_S: Final = 60.0
+UNTOLD_S: Final = 120.0
+MANY: Final = 1000
 DAY_S: Final = 86_400.0
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RANK: Final = {State.QUEUED: 0, State.SENT: 1, State.RECEIVED: 2, State.READ: 3, State.DONE: 4}
@@ -157,6 +159,25 @@ def _posted(spool: Spool, sent: Posted, recipient: dict[str, Any], more: list[st
     }
 
 
+def escalation(told: Escalation) -> dict[str, Any]:
+    """What a person is told of a message, and how far that got."""
+    return {
+        "id": told.id,
+        "from": told.sender,
+        "peer": told.peer,
+        "state": told.state,
+        "reasons": [
+            {"rule": each.rule, "at": when(each.at), "text": each.text or None} for each in told.reasons
+        ],
+        "opened_at": when(told.opened_at),
+        "resolved_at": when(told.resolved_at),
+        "number": told.number,
+        "url": told.url,
+        "posted": told.posted >= told.revision,
+        "error": told.error,
+    }
+
+
 def quarantined(found: Quarantined, *, full: bool = False) -> dict[str, Any]:
     """One of the quarantine; with `full` its bytes, as text where they are text."""
     view: dict[str, Any] = {
@@ -274,10 +295,12 @@ def _woven(milestones: list[dict[str, Any]], told: list[Event]) -> Iterator[dict
 
 
 _AFTER: Final = {"retried": State.QUEUED}
+# What became of an escalation; the message goes its own way.
+_ROAD: Final = ("escalated", "posted", "updated", "resolved")
 
 
 def _told(event: Event) -> dict[str, Any]:
-    stays = {"deferred", "inferred", "lost", "held", "released", "restored"}
+    stays = {"deferred", "inferred", "lost", "held", "released", "restored", *_ROAD}
     state = State(event.state) if event.what in stays else _AFTER.get(event.what, State.DEAD)
     detail = f"{event.what}: {event.detail}" if event.detail not in (None, "", event.what) else event.what
     return _event(event.at, event.host, state, event.peer, event.attempt, detail)
@@ -308,7 +331,7 @@ def status(spool: Spool, *, now: float) -> dict[str, Any]:
         overdue = tx.outbox.late(now=now) + tx.inbox.late(now=now)
         held = tx.ledger.count_quarantined()
         waiting, rows = tx.outbox.waiting(), tx.peers.all()
-        loop_held = tx.loops.count()
+        loop_held, escalated = tx.loops.count(), tx.escalations.count()
     return {
         "host": spool.config.host.name,
         "home": str(spool.home),
@@ -321,6 +344,7 @@ def status(spool: Spool, *, now: float) -> dict[str, Any]:
         "dead": out.get(State.DEAD, 0),
         "quarantine": held,
         "held": loop_held,
+        "escalated": escalated,
         "overdue": overdue,
         "oldest_queued_s": None if oldest is None else round(now - oldest, 1),
         "oldest_unread_s": None if unread is None else round(now - unread, 1),
@@ -369,7 +393,18 @@ def peer_status(spool: Spool, peer: Peer, row: PeerRow, queued: int) -> dict[str
         "far": {"unread": row.far_unread, "queued": row.far_queued, "version": row.far_version},
         "agents": [each.view() for each in whereabouts.of_peer(spool, peer, now=spool.now())],
         "here": brought_by(spool, peer, now=spool.now()),
+        **({"rate": _rate(spool, peer)} if peer.is_issues else {}),
     }
+
+
+def _rate(spool: Spool, peer: Peer) -> dict[str, Any] | None:
+    """How many requests a service still takes of so many, and until when; None before it was asked."""
+    with spool.store.read() as tx:
+        kept = tx.ledger.fact(f"rate:{peer.name}")
+    if kept is None:
+        return None
+    left, limit, reset_at = msgspec.json.decode(kept, type=tuple[int, int, float])
+    return {"left": left if reset_at > spool.now() else limit, "limit": limit, "reset_at": when(reset_at)}
 
 
 def brought_by(spool: Spool, peer: Peer, *, now: float) -> dict[str, Any]:
@@ -418,6 +453,7 @@ def stuck(spool: Spool, view: dict[str, Any], *, now: float, max_age_s: float = 
         *_stuck_peers(spool, view),
         *_stuck_home(spool, view, now),
         *_stuck_mail(view, max_age_s),
+        *_stuck_escalations(spool, now),
         *loop_views.stuck(spool, now=now),
     ]
 
@@ -479,6 +515,19 @@ def _stuck_home(spool: Spool, view: dict[str, Any], now: float) -> Iterator[str]
     low = spool.config.host.low_water_mb * 1024 * 1024
     if (free := spool.store.free_bytes()) < low:
         yield f"{free // 1024 // 1024} MB free, no mail is taken below {low // 1024 // 1024}: free some space"
+
+
+def _stuck_escalations(spool: Spool, now: float) -> Iterator[str]:
+    with spool.store.read() as tx:
+        untold = [told for told in tx.escalations.due(limit=MANY) if now - told.changed_at > UNTOLD_S]
+    for peer in sorted({told.peer for told in untold}):
+        theirs = [told for told in untold if told.peer == peer]
+        what = f"{len(theirs)} escalations have" if len(theirs) > 1 else "1 escalation has"
+        why = next((f" ({told.error})" for told in theirs if told.error), "")
+        if peer not in spool.config.peers:
+            yield f"{what} no way to {peer}, which is no peer any more: `spool peer add {peer} URL`"
+        else:
+            yield f"{what} not reached {peer}{why}: `spool peer check {peer}`"
 
 
 def _stuck_mail(view: dict[str, Any], max_age_s: float) -> Iterator[str]:

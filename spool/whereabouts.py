@@ -115,7 +115,8 @@ def _could_tell(desk: Desk, peer: str) -> bool:
         return True
     known = desk.config.peers.get(peer)
     with desk.store.read() as tx:
-        return known is not None and not known.is_files and tx.peers.get(peer).last_contact is not None
+        mute = known is None or known.is_files or known.is_issues
+        return not mute and tx.peers.get(peer).last_contact is not None
 
 
 def _is_there(standing: Standing, now: float) -> bool:

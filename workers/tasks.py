@@ -6,6 +6,7 @@ from typing import Any
 
 from huey import Huey
 
+from spool import escalating
 from spool.running import ALIVE_S, ARCHIVE_S, Running, guarded
 from spool.sweep import EVERY_S
 from workers.every import every
@@ -29,6 +30,15 @@ def register(huey: Huey, running: Running) -> dict[str, Any]:
     def sweep() -> None:
         guarded(running.sweep)
 
+    seconds_passed = every(escalating.EVERY_S)
+
+    def escalate_is_due(timestamp: Any) -> bool:
+        return running.escalates() and seconds_passed(timestamp)
+
+    @huey.periodic_task(escalate_is_due, name="escalate")  # type: ignore[untyped-decorator]  # huey is untyped
+    def escalate() -> None:
+        guarded(running.escalate)
+
     @huey.periodic_task(every(ARCHIVE_S), name="archive")  # type: ignore[untyped-decorator]  # huey is untyped
     def archive() -> None:
         guarded(running.archive)
@@ -37,4 +47,11 @@ def register(huey: Huey, running: Running) -> dict[str, Any]:
     def alive() -> None:
         guarded(running.say_alive)
 
-    return {"push": push, "pull": pull, "sweep": sweep, "archive": archive, "alive": alive}
+    return {
+        "push": push,
+        "pull": pull,
+        "sweep": sweep,
+        "escalate": escalate,
+        "archive": archive,
+        "alive": alive,
+    }

@@ -20,11 +20,13 @@ from bench.rows import (
     scripts,
     sending,
     throughput,
+    webhook,
 )
 
 _FAMILIES: Final = (
     sending,
     links,
+    webhook,
     throughput,
     programs,
     folders,

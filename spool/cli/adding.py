@@ -13,7 +13,7 @@ from spool.cli import adding_files, checking
 from spool.cli.common import Call
 from spool.cli.given import Given
 from spool.cli.text import one_line
-from spool.config import Config, Peer
+from spool.config import ISSUES_POLL_S, Config, Peer
 from spool.errors import BadConfig, BadInput, LinkError
 
 AT_FAULT_THERE = frozenset({"login", "spool answers", "hello"})
@@ -33,6 +33,14 @@ def add(call: Call, name: str, url: str, given: Given) -> None:
     checking.refuse_unknown_scheme(peer)
     if peer.is_files:
         adding_files.refuse_unnamed(peer)
+    if peer.is_web:
+        from spool.cli import adding_web
+
+        peer = adding_web.with_secret(call, peer, given)
+    if peer.is_issues:
+        from spool.cli import adding_github
+
+        peer = adding_github.with_token(peer, given)
     config.check(Config(here.host, {**here.peers, name: peer}))
     if peer.scheme in ("ssh", "sftp"):
         from spool.cli.hostkeys import accepted
@@ -111,7 +119,16 @@ def _values(peer: Peer) -> dict[str, Any]:
         "outbox": peer.outbox,
         "acks": peer.acks,
         "mode": peer.mode if peer.mode != Peer().mode else "",
-        "poll_s": peer.poll_s if peer.poll_s != Peer().poll_s else 0,
+        "secret_file": peer.secret_file,
+        "ca_file": peer.ca_file,
+        "base_url": peer.base_url,
+        "token_file": peer.token_file,
+        "token_env": peer.token_env,
+        "direction": peer.direction,
+        "reads": peer.reads,
+        "label": peer.label if peer.label != Peer().label else "",
+        "logins": peer.logins,
+        "poll_s": peer.poll_s if peer.poll_s not in (Peer().poll_s, ISSUES_POLL_S) else 0,
     }
 
 

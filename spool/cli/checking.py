@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from spool import home as homes
 from spool import presence, views
 from spool.api import Spool
-from spool.config import FILES, LINKS, Peer
+from spool.config import FILES, ISSUES, LINKS, WEB, Peer
 from spool.errors import BadConfig, SpoolError
 from spool.looking import ago
 from spool.running import dial, open_files
@@ -82,6 +82,12 @@ def _reached(spool: Spool, peer: Peer) -> Found:
         contact = "never yet" if row.last_contact is None else f"{ago(time.time() - row.last_contact)} ago"
         hint = f"on that host: `spool peer check {spool.config.host.name}`"
         return Found([Step("link", False, f"it dials us; last contact {contact}", hint)], [])
+    if peer.is_issues:
+        from spool.cli import checking_github
+
+        return Found([Step(*each) for each in checking_github.steps(peer, row)], [])
+    if peer.is_web:
+        return _of_web(spool, peer, row)
     steps = _SSH if peer.scheme == "ssh" else _EXEC
     try:
         pipe = dial(peer, spool.home, as_name=spool.config.host.name)
@@ -92,6 +98,23 @@ def _reached(spool: Spool, peer: Peer) -> Found:
     except SpoolError as exc:
         at = "hello" if exc.kind in ("not_authorised", "version_skew") else "spool answers"
         return Found(_failed(steps, exc, at=at), [])
+    return _greeted(spool, peer, row, hello, steps, ahead_s=ahead_s)
+
+
+def _of_web(spool: Spool, peer: Peer, row: PeerRow) -> Found:
+    from spool.cli import checking_web
+
+    try:
+        hello, ahead_s = checking_web.hello_of(spool, peer)
+    except SpoolError as exc:
+        at = checking_web.STOPS_AT.get(exc.kind, "connect")
+        return Found(_failed(checking_web.STEPS, exc, at=at), [])
+    return _greeted(spool, peer, row, hello, checking_web.STEPS, ahead_s=ahead_s)
+
+
+def _greeted(
+    spool: Spool, peer: Peer, row: PeerRow, hello: Hello, steps: tuple[str, ...], *, ahead_s: float
+) -> Found:
     stopped = f"`spool peer resume {peer.name}`" if row.state == "stopped" else ""
     greeting = _greeting(spool, hello, row, ahead_s=ahead_s)
     if greeting.ok:
@@ -179,8 +202,8 @@ def _greeting(spool: Spool, hello: Hello, row: PeerRow, *, ahead_s: float) -> St
 
 def refuse_unknown_scheme(peer: Peer) -> None:
     """Raise BadConfig where this version cannot reach such a url."""
-    if peer.scheme not in (*LINKS, *FILES):
+    if peer.scheme not in (*LINKS, *FILES, *ISSUES, *WEB):
         raise BadConfig(
             f"{peer.url}: this version knows no {peer.scheme or 'such'}: peers",
-            hint="write ssh://user@host, exec:COMMAND, sftp://user@host, or dir:",
+            hint="write ssh://user@host, exec:COMMAND, sftp://user@host, dir:, github://owner/repo, or https://host:port/chat",
         )

@@ -23,3 +23,12 @@ class Given(NamedTuple):
     setup: bool = False
     far_name: str | None = None
     far_agents: tuple[str, ...] = ()
+    secret_file: str | None = None
+    ca_file: str | None = None
+    direction: str | None = None
+    reads: str | None = None
+    label: str | None = None
+    logins: tuple[str, ...] = ()
+    base_url: str | None = None
+    token_file: str | None = None
+    token_env: str | None = None

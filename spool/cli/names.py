@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "quarantine": "dead",
     "held": "loops",
     "release": "loops",
+    "escalate": "escalate",
     "search": "search",
     "archive": "archive",
     "up": "running",
@@ -37,6 +38,7 @@ COMMANDS: Final = {
     "restart": "running",
     "service": "service",
     "serve": "serve",
+    "web": "web",
     "mcp": "mcp",
     "peer": "peers",
     "hook": "hooks",
@@ -62,7 +64,7 @@ Where it stands
   outbox, trace ID              what is on its way; how one went and ended
   search WORDS, archive         what was said, also long ago; what is past
   dead, quarantine              what did not work
-  held, release ID              what agents answered in circles: for a person
+  held, release, escalate ID    answers in circles; have a person told of one
 This host
   init, agent, whoami           make the home; who reads here; who I am
   up, down, restart             the consumer, which carries the mail
@@ -74,7 +76,7 @@ This host
   demo                          two hosts on this machine, to watch it work
 Other hosts
   peer                          add, authorize, list, check, resume, remove
-  serve --peer NAME             the far end of a link (sshd starts it)
+  serve --peer NAME, web        the far end of a link; of peers over HTTPS
 
 Examples
   spool send builder -s "Run the tests" -b "On main." --wait-for answer

@@ -90,6 +90,15 @@ def _shaped(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 @click.option("--mode", metavar="OCTAL", help="Of the files we write, such as 0640.")
 @click.option("--poll", "poll_s", type=float, metavar="S", help="Look into its folders each S seconds.")
 @click.option("--kit", is_flag=True, help="Copy spool-lite there, into the home of an sftp:// peer.")
+@click.option("--secret-file", metavar="FILE", help="Of an https:// peer: the secret it shares with us.")
+@click.option("--ca-file", metavar="FILE", help="The authority of its certificate, if nobody knows it.")
+@click.option("--direction", metavar="A-to-B", help="Of a github:// peer: what we write, local-to-cloud.")
+@click.option("--reads", metavar="B-to-A", help="What we take there, where that is not B-to-A.")
+@click.option("--label", metavar="NAME", help="What all its issues are labelled with: claude-chat.")
+@click.option("--login", "logins", multiple=True, metavar="LOGIN[=AGENT]", help="Whose issues count there.")
+@click.option("--base-url", metavar="URL", help="Of GitHub Enterprise: https://HOST/api/v3.")
+@click.option("--token-file", metavar="FILE", help="Where its token is.")
+@click.option("--token-env", metavar="NAME", help="The variable with its token: GITHUB_TOKEN.")
 @click.option("--setup", is_flag=True, help="Put spool there too, and have it let us in.")
 @click.option("--far-name", metavar="HOST", help="With --setup: its name, if it has no home.")
 @click.option("--far-agent", "far_agents", multiple=True, metavar="NAME", help="With --setup: who reads.")
@@ -101,6 +110,8 @@ def peer_add(call: Call, name: str, url: str, **options: Any) -> None:
     for anything that gives a pipe to `spool serve`. A host that has only sshd and
     scripts is sftp://user@host: its folders are ~/claude-inbox and ~/claude-outbox
     unless --inbox and --outbox say otherwise. Two folders on this host are dir:.
+    The issues of a repository are github://owner/repo; a `spool web` is
+    https://host:port/chat, and shares a secret with this host (--secret-file).
     Folders that are missing are made, after a question or with --yes. A host key that
     is not in known_hosts is shown and asked about, or compared with --fingerprint. The
     same again changes nothing.
@@ -117,6 +128,7 @@ def peer_add(call: Call, name: str, url: str, **options: Any) -> None:
       spool peer add box "exec:docker exec -i box spool serve --peer laptop"
       spool peer add shared sftp://user@host --agents "build-*"
       spool peer add scripts dir: --inbox ~/in --outbox ~/out --agents "shell-*"
+      spool peer add hub github://owner/repo --direction local-to-cloud --agents "claude-cloud*"
     """
     from spool.cli import adding
     from spool.cli.given import Given
@@ -127,7 +139,8 @@ def peer_add(call: Call, name: str, url: str, **options: Any) -> None:
 @peer.command("authorize")
 @common
 @click.argument("name")
-@click.argument("key_file", metavar="PUBLIC-KEY-FILE")
+@click.argument("key_file", metavar="[PUBLIC-KEY-FILE]", required=False)
+@click.option("--secret-file", metavar="FILE", help="Let it post to `spool web` by this secret instead.")
 @click.option(
     "--agents", multiple=True, metavar="PATTERN", help="Who lives there; else those its hello names."
 )
@@ -138,7 +151,8 @@ def peer_add(call: Call, name: str, url: str, **options: Any) -> None:
 def peer_authorize(
     call: Call,
     name: str,
-    key_file: str,
+    key_file: str | None,
+    secret_file: str | None,
     agents: tuple[str, ...],
     only_print: bool,
     authorized_keys: str | None,
@@ -146,20 +160,30 @@ def peer_authorize(
     """Let the host NAME dial us with this key, for `spool serve` and nothing else.
 
     PUBLIC-KEY-FILE is the key that `spool init` printed over there; - is standard
-    input. The peer is added if it is new.
+    input. The peer is added if it is new. With --secret-file it may post to `spool web`
+    here by that secret, which is made where there is no such file.
 
     \b
     Examples:
       spool peer authorize laptop laptop.pub
+      spool peer authorize laptop --secret-file ~/.spool/keys/laptop.secret
       echo "ssh-ed25519 AAAA... spool@laptop" | spool peer authorize laptop -
     """
+    if (key_file is None) == (secret_file is None):
+        raise click.UsageError("a PUBLIC-KEY-FILE or --secret-file FILE: give one of them")
+    if secret_file is not None:
+        from spool.cli import adding_web
+
+        adding_web.let_in(call, name, agents, secret_file)
+        return
+    assert key_file is not None
     here = config.load(call.home)
     line = authorized.line_for(drafts.text_from(key_file), peer=name, command=_own_command(), home=call.home)
     before = here.peers.get(name)
     wanted = msgspec.structs.replace(
         before or Peer(name=name), agents=list(agents) or (before.agents if before else [])
     )
-    config.check(Config(here.host, {**here.peers, name: wanted}))
+    config.check(Config(here.host, {**here.peers, name: wanted}, here.escalation))
     path = _authorized_keys(authorized_keys)
     changed = False if only_print else authorized.write(path, line, peer=name).changed
     if wanted != before:

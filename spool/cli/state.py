@@ -81,6 +81,7 @@ def _lines(view: dict[str, Any], findings: list[str], now: float) -> list[str]:
             ("untrusted", "quarantine", "`spool quarantine list`"),
             ("held", "held", "agents that answer in circles: `spool held`"),
             ("overdue", "overdue", "an answer was wanted by now"),
+            ("escalated", "escalated", "people are told of them: `spool escalate`"),
         )
         if view[key]
     ]
@@ -130,6 +131,8 @@ def _peer(peer: dict[str, Any], now: float, *, error: bool) -> tuple[str, ...]:
     notes.append(peer["here"]["over_quota"] or "")
     if peer["retry_at"] is not None and (due := parse_time("retry_at", peer["retry_at"])) > now:
         notes.insert(1, f"next try in {ago(due - now)}")
+    if rate := peer.get("rate"):
+        notes.append(f"{rate['left']:,} of {rate['limit']:,} requests left")
     if error:
         notes.append(peer["last_error"] or "")
     contact = (

@@ -89,6 +89,7 @@ def _counts(view: dict[str, Any], home: Path, now: float) -> Table:
             ("dead", "dead"),
             ("quarantine", "in quarantine"),
             ("held", "held"),
+            ("escalated", "escalated"),
             ("overdue", "overdue"),
         )
         if view[key]

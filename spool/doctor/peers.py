@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from spool import authorized, config, views
+from spool import authorized, config, views, web_secret
 from spool.api import Spool
 from spool.config import Config, Peer
 from spool.doctor.finding import Case, Finding, failed, ok, warning
@@ -35,6 +35,7 @@ def look(case: Case) -> Iterator[Finding]:
         found = [
             *_stands(case.spool, peer, row, case.now),
             *_is_let_in(case, peer),
+            *_shares_a_secret(case, peer),
             *_host_key(peer),
             *_names(case.config, peer, row),
             *_quota(case.spool, peer, case.now),
@@ -78,7 +79,7 @@ def _quota(spool: Spool, peer: Peer, now: float) -> Iterator[Finding]:
 
 def _is_let_in(case: Case, peer: Peer) -> Iterator[Finding]:
     """A peer that dials us needs its line in authorized_keys, which sshd heeds and whose program is there."""
-    if peer.url:
+    if peer.url or web_secret.has_one(peer):
         return
     topic = f"peer {peer.name}"
     try:
@@ -105,6 +106,16 @@ def _is_let_in(case: Case, peer: Peer) -> Iterator[Finding]:
     if problem := authorized.strict_modes(case.keys):
         said, _, remedy = problem.partition(": ")
         yield failed(topic, said, remedy or f"`ls -ld {case.keys.parent}`: it must be yours")
+
+
+def _shares_a_secret(case: Case, peer: Peer) -> Iterator[Finding]:
+    """What it shares with us can be read; a command is not run for it."""
+    if not web_secret.has_one(peer) or peer.secret_command:
+        return
+    try:
+        web_secret.of(peer, case.home)
+    except SpoolError as exc:
+        yield failed(f"peer {peer.name}", exc.message, exc.hint)
 
 
 def _again(peer: Peer) -> str:

@@ -11,11 +11,15 @@ from spool.states import State
 from spool.store.rows import (
     HELD_TYPE,
     Asked,
+    Escalation,
     Event,
+    Found,
     Heard,
     Hold,
     How,
     Incoming,
+    IssueAcks,
+    IssueSpot,
     KeptFile,
     LeasedAck,
     Moved,
@@ -26,6 +30,7 @@ from spool.store.rows import (
     PeerRow,
     Quarantined,
     Quota,
+    Reason,
     Seen,
     Session,
     Shipment,
@@ -42,14 +47,20 @@ __all__ = [
     "AckRows",
     "Asked",
     "AttachmentRows",
+    "Escalation",
+    "EscalationRows",
     "Event",
     "Exists",
+    "Found",
     "Heard",
     "History",
     "Hold",
     "How",
     "InboxRows",
     "Incoming",
+    "IssueAcks",
+    "IssueRows",
+    "IssueSpot",
     "KeptFile",
     "KeptFiles",
     "LeasedAck",
@@ -67,6 +78,7 @@ __all__ = [
     "Quarantined",
     "Quota",
     "QuotaRows",
+    "Reason",
     "Seen",
     "Session",
     "SessionRows",
@@ -516,6 +528,99 @@ class LoopRows(Protocol):
         """Remove turns that were counted before then; the number removed."""
 
 
+class EscalationRows(Protocol):
+    """Messages that a person is told of by another road, each once, and what fits the rules for that. Only
+    what was sent from this host is looked at, and nothing that goes by `road` itself."""
+
+    def urgent(
+        self,
+        *,
+        after: int,
+        before: float,
+        now: float,
+        priorities: Sequence[int],
+        types: Sequence[str],
+        road: str,
+        limit: int,
+    ) -> Found:
+        """Undelivered rows behind the sequence `after` of such a priority or type, up to the first one that
+        was queued later than `before`. What is held is passed over, and what stays on this host."""
+
+    def deaths(self, *, after: int, road: str, limit: int) -> Found:
+        """Dead rows whose death is behind `after` among what happened, in that order. What a person took
+        back or dropped is none."""
+
+    def died(self) -> int:
+        """Where among what happened the newest is."""
+
+    def late(self, *, limit: int) -> list[Outgoing]:
+        """Rows marked as overdue for which `told_late` was not called; also what goes by the road."""
+
+    def told_late(self, seqs: Iterable[int]) -> None:
+        """These overdue rows are known; they stay overdue."""
+
+    def waits(self, peer: str, *, before: float) -> Outgoing | None:
+        """Of what waits for a peer since `before`, the one that goes first; of a long line, its beginning."""
+
+    def put(self, row: Escalation) -> None:
+        """Add one; (sender, id) must be new."""
+
+    def get(self, id: str, sender: str) -> Escalation | None:
+        """The one of this message."""
+
+    def save(self, row: Escalation) -> None:
+        """Keep it as it is now."""
+
+    def offer(self, id: str, sender: str) -> None:
+        """From now on it may stand there, although nobody has said so."""
+
+    def open(self) -> list[Escalation]:
+        """Those that are not resolved, the oldest first."""
+
+    def count(self) -> int:
+        """How many those are."""
+
+    def due(self, peer: str | None = None, *, limit: int) -> list[Escalation]:
+        """Those whose revision does not stand there yet, of one peer or all, the longest due first."""
+
+    def forget(self, *, before: float) -> None:
+        """Remove what was resolved before then and stands there so."""
+
+
+class IssueRows(Protocol):
+    """Where messages stand on GitHub. A `place` is a repository, whatever its peer is called here."""
+
+    def find(self, place: str, sender: str, id: str) -> IssueSpot | None:
+        """Where a message stands, or was tried to be put."""
+
+    def named(self, place: str, id: str) -> IssueSpot | None:
+        """Where the oldest message of this id stands, whoever sent it."""
+
+    def at(self, place: str, number: int, comment: int = 0) -> IssueSpot | None:
+        """The message that an issue or a comment is."""
+
+    def put(self, place: str, spot: IssueSpot) -> None:
+        """Keep where a message stands; in the place of what was known before."""
+
+    def drop(self, place: str, sender: str, id: str) -> None:
+        """It does not stand there."""
+
+    def text(self, place: str, spot: str) -> bytes | None:
+        """The digest of what was read last at a spot, as its reader names it."""
+
+    def set_text(self, place: str, spot: str, digest: bytes, *, now: float) -> None:
+        """Keep the digest of what was read there."""
+
+    def told(self, place: str, number: int) -> IssueAcks | None:
+        """The comment on an issue that says how far its messages got."""
+
+    def tell(self, place: str, acks: IssueAcks) -> None:
+        """Keep it; in the place of what was known before."""
+
+    def forget(self, place: str, *, before: float) -> None:
+        """Remove what was last touched before then."""
+
+
 class Sweepings(Protocol):
     """What the sweep and the archive look for."""
 
@@ -654,6 +759,10 @@ class Tx(Protocol):
     def sessions(self) -> SessionRows: ...
     @property
     def loops(self) -> LoopRows: ...
+    @property
+    def escalations(self) -> EscalationRows: ...
+    @property
+    def issues(self) -> IssueRows: ...
     @property
     def sweepings(self) -> Sweepings: ...
     @property

@@ -343,6 +343,74 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None = None
 
 
+class Reason(NamedTuple):
+    """Why a message is escalated: the rule, when it first held, and what it says of this message."""
+
+    rule: str
+    at: float
+    text: str
+
+
+class Escalation(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that a person is told of through `peer`, and how far that got. `shown` are the lines that say
+    how the message stands. `posted` is the `revision` that stands there, 0 for none, and what shall stand
+    there has changed at `changed_at`; `stands` is how it was left there. `offered` says that one may stand
+    there although its `number` is not known, `travels` that the message may be taken out of it."""
+
+    sender: str
+    id: str
+    peer: str
+    state: Literal["open", "resolved"] = "open"
+    reasons: list[Reason]
+    shown: list[str]
+    opened_at: float
+    changed_at: float
+    resolved_at: float | None = None
+    revision: int = 1
+    posted: int = 0
+    offered: bool = False
+    stands: Literal["open", "closed"] | None = None
+    number: int | None = None
+    url: str | None = None
+    error: str | None = None
+    queued_at: float
+    expires_at: float
+    travels: bool = True
+    filled: list[str]
+    digest: bytes
+    raw: bytes
+
+
+class Found(NamedTuple):
+    """Rows of the outbox that a rule fits, and up to where there are no more of them: the next look is for
+    what comes behind that."""
+
+    rows: list[Outgoing]
+    upto: int
+
+
+class IssueSpot(NamedTuple):
+    """Where a message stands on GitHub, if this host posted it (`ours`) or took it. Without a number it was
+    tried at `tried_at`, and may stand there. `comment` is 0 where it is the issue itself."""
+
+    sender: str
+    id: str
+    ours: bool
+    number: int | None
+    comment: int
+    tried_at: float
+
+
+class IssueAcks(NamedTuple):
+    """The comment on an issue that says how far its messages got: `told` as JSON; without a comment it was
+    tried at `tried_at`, and may stand there."""
+
+    number: int
+    comment: int | None
+    told: str
+    tried_at: float
+
+
 class Quota(NamedTuple):
     """What of a peer waits here, how far it has used up its messages a minute, and when the log was told
     that it is over; times in seconds since the epoch."""

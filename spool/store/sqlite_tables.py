@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from spool.store.sqlite_attachments import SqliteAttachments
+    from spool.store.sqlite_escalations import SqliteEscalations
     from spool.store.sqlite_files import SqliteKeptFiles
     from spool.store.sqlite_history import SqliteHistory
     from spool.store.sqlite_inbox import SqliteInbox
+    from spool.store.sqlite_issues import SqliteIssues
     from spool.store.sqlite_ledger import SqliteLedger
     from spool.store.sqlite_loops import SqliteLoops
     from spool.store.sqlite_outbox import SqliteAcks, SqliteOutbox
@@ -86,6 +88,18 @@ class SqliteTx:
         from spool.store.sqlite_loops import SqliteLoops
 
         return SqliteLoops(self._db)
+
+    @cached_property
+    def escalations(self) -> SqliteEscalations:
+        from spool.store.sqlite_escalations import SqliteEscalations
+
+        return SqliteEscalations(self._db)
+
+    @cached_property
+    def issues(self) -> SqliteIssues:
+        from spool.store.sqlite_issues import SqliteIssues
+
+        return SqliteIssues(self._db)
 
     @cached_property
     def sweepings(self) -> SqliteSweepings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -9,6 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 import msgspec
 
 from spool.config import Peer
+from spool.errors import LinkError
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -44,6 +46,39 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 Outcome = Accepted | Left | Deferred | Refused
+
+
+class Exchange(Protocol):
+    """What exchanges mail with one peer, whatever the road; the carrier runs it in a thread of its own.
+
+    Attributes:
+        up: set once the peer was reached.
+    """
+
+    up: threading.Event
+
+    def poke(self) -> None:
+        """Look for work now: somebody rang."""
+
+    def quiet_for(self) -> float:
+        """Seconds since something last moved; 0 while there is work, and before the first look is over."""
+
+    def end(self, why: LinkError | None = None) -> None:
+        """End it, from any thread, as often as one likes; the first reason counts."""
+
+    def run(self) -> None:
+        """Exchange in the caller's thread until it ends.
+
+        Raises:
+            LinkError: why it ended; nothing where this side ended it on purpose.
+        """
+
+
+class Ticking(Protocol):
+    """An exchange that does its timed work when the home's timer says so."""
+
+    def tick(self) -> None:
+        """The timer's word: what is due is done."""
 
 
 class Pipe(Protocol):

@@ -48,7 +48,7 @@ class Window:
             n = self.next_number()
             self._acks[n] = load.acks
             packed.append(frames.Acks(n, [leased.ack for leased in load.acks]))
-        return packed + [self._messages(run, now) for run in _runs(load.parcels)]
+        return packed + [self._messages(run, now) for run in runs(load.parcels)]
 
     def acks_of(self, n: int) -> list[LeasedAck] | None:
         """The acks of frame `n`, which are on the far disk now; None where it had none."""
@@ -88,7 +88,7 @@ class Window:
         return frames.Messages(n, [frames.item_of(parcel, now) for parcel in run])
 
 
-def _runs(parcels: list[Parcel]) -> list[list[Parcel]]:
+def runs(parcels: list[Parcel]) -> list[list[Parcel]]:
     """Cut into runs of at most FRAME_BYTES, one message at least in each."""
     runs: list[list[Parcel]] = []
     size = FRAME_BYTES

@@ -108,7 +108,7 @@ def test_every_task_is_json_in_the_queue(huey: Made, place: Path) -> None:
     connection = apsw.Connection(str(place / sqlite.FILE))
     names = [json.loads(data)[1] for (data,) in connection.execute("SELECT data FROM task")]
     connection.close()
-    every = ("alive", "archive", "pull", "push", "sweep")
+    every = ("alive", "archive", "escalate", "pull", "push", "sweep")
     assert sorted(names) == [f"workers.tasks.{name}" for name in every]
 
 
@@ -162,7 +162,21 @@ def test_a_periodic_task_that_waits_is_not_queued_twice(huey: Made) -> None:
     for _ in range(3):
         scheduler.enqueue_periodic_tasks(dt.datetime.now(dt.UTC))
 
-    assert app.storage.queue_size() == 4
+    assert app.storage.queue_size() == 5
+
+
+def test_a_host_without_rules_looks_for_nothing_to_escalate(huey: Made, place: Path) -> None:
+    """Its consumer idles; with rules it begins within seconds, and looks every two."""
+    app, _ = huey
+
+    def due() -> bool:
+        return "escalate" in {task.name for task in app.read_periodic(dt.datetime.now(dt.UTC))}
+
+    assert not due()
+    with (place / "spool.toml").open("a") as file:
+        file.write('\n[peers.road]\nurl = "github://owner/repo"\n\n[escalation]\npeer = "road"\n')
+    app.running.settings.refresh()
+    assert due() and not due()
 
 
 def test_what_is_due_by_the_second() -> None:

@@ -16,6 +16,7 @@ from spool.clock import Clock
 from spool.config import Host, Peer
 from spool.config_edit import set_peer
 from spool.errors import Unreachable
+from spool.escalation_rules import Rules
 from spool.settings import Settings
 from spool.store.sqlite import SqliteStore
 from spool.transports.base import Files, Pipe
@@ -53,9 +54,31 @@ REACHED: dict[str, Any] = {
     "acks": True,
     "mode": "0640",
     "poll_s": 9.0,
+    "base_url": "https://github.example/api/v3",
+    "token_env": "OTHER_TOKEN",
+    "token_file": "/tmp/token",
+    "token_command": ["pass", "github"],
+    "direction": "local-to-cloud",
+    "reads": "desk-to-local",
+    "label": "chat",
+    "logins": ["octocat"],
+    "secret_file": "/tmp/secret",
+    "secret_command": ["pass", "spool"],
+    "secret_env": "OTHER_SECRET",
+    "ca_file": "/tmp/ca.pem",
 }
 ROUTED: dict[str, Any] = {"agents": ["carol", "dora"], "via": ["eve"]}
 QUOTAS = {"quota_minute": 60, "quota_waiting": 10, "quota_mb": 1}
+RULES: dict[str, Any] = {
+    "peer": "other",
+    "priorities": ("P1",),
+    "types": ("question",),
+    "overdue": False,
+    "dead": False,
+    "after_s": 5.0,
+    "peer_down_s": 60.0,
+    "max_open": 9,
+}
 # A hello tells these: the far side must be told again.
 TOLD = {"name", "agents"}
 
@@ -110,6 +133,7 @@ def set_host(home: Path, key: str, value: Any) -> None:
 def test_each_key_is_thought_of() -> None:
     """A key that nobody decided about would hold half."""
     assert set(Host.__struct_fields__) <= HOST.keys()
+    assert RULES.keys() == set(Rules.__struct_fields__)
     assert set(Peer.__struct_fields__) - {"name"} == REACHED.keys() | ROUTED.keys() | QUOTAS.keys()
 
 
@@ -153,6 +177,20 @@ def test_a_quota_changes_without_a_new_link(running: Running, key: str) -> None:
     running.carrier.refresh()
     until(lambda: getattr(running.settings.config.peer("cloud"), key) == QUOTAS[key])
     assert running.caller is before
+
+
+@pytest.mark.parametrize("key", sorted(Rules.__struct_fields__))
+def test_a_rule_of_escalation_is_in_force_at_the_next_look(running: Running, key: str) -> None:
+    """Each look reads the config in force; no link takes notice."""
+    before = running.caller
+    path = running.home / "spool.toml"
+    roads = "".join(f'[peers.{road}]\nurl = "github://owner/{road}"\n' for road in ("road", "other"))
+    line = f"{key} = {msgspec.json.encode(RULES[key]).decode()}"
+    more = [line] if key == "peer" else ['peer = "road"', line]
+    path.write_text("\n".join([path.read_text(), roads, "[escalation]", *more, ""]))
+    running.carrier.refresh()
+    until(lambda: getattr(running.settings.config.escalation, key, None) == RULES[key])
+    assert before in running.carrier.callers()
 
 
 def test_the_log_names_the_keys_and_the_new_host(running: Running) -> None:

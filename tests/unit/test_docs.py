@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from spool import config, errors
+from spool import config, errors, escalation_rules, web_rules
 from spool.cli.root import Root
 from spool.transports import frames
 
@@ -100,7 +100,7 @@ def test_every_event_is_documented() -> None:
 
 def test_every_config_key_is_documented() -> None:
     """Each key of spool.toml has its row."""
-    for cls in (config.Host, config.Peer):
+    for cls in (config.Host, config.Peer, escalation_rules.Rules, web_rules.Web):
         for field in cls.__struct_fields__:
             if (cls, field) != (config.Peer, "name"):
                 assert f"| `{field}` |" in DOCS["commands.md"], field

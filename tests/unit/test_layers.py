@@ -14,21 +14,23 @@ ROOT = Path(__file__).parents[2]
 # docs/internals.md draws this. A module may import from its own floor or a lower one.
 FLOORS = {
     1: (
-        "message states config retry errors log log_foreign strictjson jsontext secret_rules"
-        " clock version foreign terms excerpt plain lengths"
+        "message states config escalation_rules web_rules retry errors log log_foreign strictjson jsontext"
+        " secret_rules clock version foreign terms excerpt plain lengths issue_blocks issue_words"
+        " issue_people"
     ),
     2: "store.base store.rows transports.base",
     3: (
         "outbox inbox folder attachments freight backup"
         " router carrier claims gate sweep doorbell presence settings home config_edit authorized files_gate"
-        " quotas kit far living resting waiters sessions telling loops doubts store transports"
+        " quotas kit far living resting waiters sessions telling loops doubts store transports escalations"
+        " escalating notices web_gate issues_gate"
     ),
     4: (
         "api desk looking attending sending reading waiting mending history loop_views"
         " delivery running waking waker starting service clients views"
-        " whereabouts history_views fence digest demo doctor __init__"
+        " whereabouts history_views fence digest demo doctor __init__ web_secret credentials"
     ),
-    5: "cli hook mcp_server",
+    5: "cli hook mcp_server web",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 
@@ -117,9 +119,18 @@ def test_no_clock_below_the_desk(name: str, path: Path) -> None:
 
 def test_importing_spool_stays_light() -> None:
     """An agent's hook starts fast: neither the link nor the worker comes along."""
-    heavy = "huey paramiko structlog rich tomlkit cryptography"
+    heavy = "huey paramiko structlog rich tomlkit cryptography httpx2 starlette uvicorn standardwebhooks"
     code = f"import spool, sys; print([m for m in {heavy.split()!r} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_a_consumer_without_web_peers_carries_no_web() -> None:
+    """Its HTTP client and the server take longer to import than all the rest, and memory besides."""
+    heavy = "httpx2 httpcore2 starlette uvicorn standardwebhooks anyio"
+    code = "import spool.running, spool.cli.peers, workers.tasks, sys;"
+    code += f" print([m for m in {heavy.split()!r} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.strip() == "[]"
 
 

@@ -90,6 +90,19 @@ def test_a_batch_is_a_line_for_each(tmp_path: Path) -> None:
     assert len({line["at"] for line in found}) == 1 and found[0]["event"] == "message.stored"
 
 
+def test_what_a_batch_has_in_common_stands_on_each_line(tmp_path: Path) -> None:
+    """It is put into JSON once; what cannot be put there like the rest is told all the same."""
+    configure(tmp_path)
+    log.batch("message.sent", [{"id": 1}, {"id": 2, "error": "\udc80"}, {}], state="sent")
+
+    lines = events(tmp_path)
+    assert [(line.get("id"), line["state"], line["event"], line["host"]) for line in lines] == [
+        (1, "sent", "message.sent", "here"),
+        (2, "sent", "message.sent", "here"),
+        (None, "sent", "message.sent", "here"),
+    ]
+
+
 def test_a_batch_below_the_level_is_not_written(tmp_path: Path) -> None:
     """It is info."""
     configure(tmp_path, level="warning")

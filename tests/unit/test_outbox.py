@@ -209,7 +209,7 @@ def test_the_log_says_what_became_of_it(
 ) -> None:
     """One event per fact: where the next hop is the last one, its answer says both."""
     said: dict[str, dict[str, Any]] = {}
-    monkeypatch.setattr(log, "batch", lambda event, many: said.update({event: many[0]}))
+    monkeypatch.setattr(log, "batch", lambda event, many, **more: said.update({event: {**many[0], **more}}))
     for level in ("warning", "error"):
         monkeypatch.setattr(log, level, lambda event, **more: said.update({event: more}))
     (parcel,) = leased(store, "m1", origin=origin)

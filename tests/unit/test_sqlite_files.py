@@ -43,7 +43,10 @@ def full(
             subprocess.run(["umount", "-l", str(home)], check=True)
         return
     create(home)
-    real, limit = sqlite.connect, [90]
+    empty = apsw.Connection(str(home / sqlite.FILE))
+    # However large the schema is: room for a few messages.
+    real, limit = sqlite.connect, [empty.execute("PRAGMA page_count").get + 20]
+    empty.close()
 
     def limited(path: Path, *, synchronous: str, vfs: str | None = None) -> apsw.Connection:
         connection = real(path, synchronous=synchronous, vfs=vfs)

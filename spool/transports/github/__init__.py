@@ -1,0 +1,1 @@
+"""GitHub issues as a road for mail: a repository's issues and comments, through its HTTP API."""
