@@ -131,7 +131,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     @property
     def carries_files(self) -> bool:
         """Whether attachments can travel there."""
-        return not self.is_issues
+        return not (self.is_issues or self.is_web)
 
     @property
     def back(self) -> str:

@@ -153,18 +153,18 @@ def event(told: Escalation, row: Outgoing, host: str, now: float, what: str, det
 # -- the road -----------------------------------------------------------------------------------
 
 
-def notices(store: Store, host: str, peer: str, *, now: float) -> list[Notice]:
+def notices(store: Store, host: str, peer: str, *, now: float, beside: int = 0) -> list[Notice]:
     """What shall stand at this peer and does not yet, the oldest first; `posted` says that it does.
 
     Before it is handed over for the first time, that is on disk: whoever is killed after it made an issue
     leaves one that is looked for.
     """
     with store.read() as tx:
-        due = tx.escalations.due(peer, limit=AT_ONCE)
+        due = tx.escalations.due(peer, limit=AT_ONCE + beside)
     if not all(told.offered for told in due):
         with store.write(sync=True) as tx:
             # One that was resolved meanwhile is not handed over any more.
-            due = tx.escalations.due(peer, limit=AT_ONCE)
+            due = tx.escalations.due(peer, limit=AT_ONCE + beside)
             for told in due:
                 tx.escalations.offer(told.id, told.sender)
     from spool import notices as written

@@ -11,7 +11,7 @@ import msgspec
 from spool.message import ID, NAME, Message, seal
 
 _TAG: Final = re.compile(r"\s*\[CHAT:([A-Za-z0-9._-]{1,64})\]\s*", re.IGNORECASE)
-_LINE: Final = re.compile(r"\s*(?:\*\*)?(To|Blocker|Session|Type):(?:\*\*)?\s*(.+?)\s*", re.IGNORECASE)
+_LINE: Final = re.compile(r"\s*(?:\*\*)?(To|Blocker|Session|Type):(?:\*\*)?(.+)", re.IGNORECASE)
 _PRIORITY: Final = re.compile(r"P[0-3]")
 
 
@@ -97,4 +97,5 @@ def _text(body: str) -> str:
 
 def _lines(body: str) -> dict[str, str]:
     found = (_LINE.fullmatch(line) for line in body.replace("\r\n", "\n").split("\n")[:200])
-    return {each[1].lower(): each[2] for each in reversed([one for one in found if one is not None])}
+    named = [(each[1].lower(), each[2].strip()) for each in found if each is not None]
+    return {name: value for name, value in reversed(named) if value}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -58,20 +58,31 @@ class IssuesGate(Gate):
     holds_s = 120.0
     _place = ""
     _own_login = ""
+    _ahead: Callable[[], float] | None = None
 
-    def opened(self, place: str, login: str) -> None:
-        """It is reached with the token of `login`: from here this process alone carries for the peer."""
+    def opened(self, place: str, login: str, *, ahead: Callable[[], float] | None = None) -> None:
+        """It is reached with the token of `login`: from here this process alone carries for the peer.
+
+        Args:
+            ahead: by how many seconds GitHub's clock is ahead: all times there are by that clock.
+        """
         now = self._clock.now()
-        self._place, self._own_login = place, login.lower()
+        self._place, self._own_login, self._ahead = place, login.lower(), ahead
         with self._store.write(sync=False) as tx:
             self._begin(tx, now, dialled=True)
-            tx.issues.forget(place, before=now - FORGET_S)
+            # Of two clocks the one that is behind: what is forgotten might be posted twice.
+            tx.issues.forget(place, before=min(now, self._now_there()) - FORGET_S)
             for list_ in LISTS:
-                if tx.ledger.fact(self._cursor(list_)) is None:
+                read_to = tx.ledger.fact(self._cursor(list_))
+                # From a time that is yet to come on, nothing would be read.
+                if read_to is None or float(read_to) > self._now_there() + OVERLAP_S:
                     # What is older than any message lives is no news to anybody.
-                    oldest = now - self._settings.config.host.lifetime_s
+                    oldest = self._now_there() - self._settings.config.host.lifetime_s
                     tx.ledger.set_fact(self._cursor(list_), repr(oldest))
         log.info("link.up", peer=self.peer_name, generation=self._generation, dialled=True)
+
+    def _now_there(self) -> float:
+        return self._clock.now() + (self._ahead() if self._ahead is not None else 0.0)
 
     # -- whose word counts ---------------------------------------------------------------------
 
@@ -114,7 +125,7 @@ class IssuesGate(Gate):
         try:
             return parse_time("at", at)
         except BadMessage:
-            return self._clock.now()
+            return self._now_there()
 
     def _read_to(self, what: str) -> float:
         with self._store.read() as tx:
@@ -144,7 +155,9 @@ class IssuesGate(Gate):
         """Whether a person has retried a message since it was put there: it died, and is put there anew."""
         with self._store.read() as tx:
             events = tx.ledger.events(spot.id, spot.sender)
-        return any(event.what == "retried" and event.at > spot.tried_at for event in events)
+        # What was put there at a time that is yet to come was so before the clock was set back.
+        tried_at = spot.tried_at if spot.tried_at <= self._clock.now() else 0.0
+        return any(event.what == "retried" and event.at > tried_at for event in events)
 
     def spot_at(self, number: int, comment: int = 0) -> IssueSpot | None:
         """The message that an issue or a comment is."""
@@ -223,7 +236,7 @@ class IssuesGate(Gate):
 
     def arrival_of(self, block: Block, found: Found) -> Arrival:
         """A message that a spool has posted."""
-        waited_s = max(0.0, self._clock.now() - found.mtime)
+        waited_s = max(0.0, self._now_there() - found.mtime)
         ttl_s = max(0.0, block.t - waited_s)
         return Arrival(found.raw, block.x, ttl_s, block.h, queued_at=block.q, file=found)
 
@@ -270,9 +283,11 @@ class IssuesGate(Gate):
 
     # -- escalations ---------------------------------------------------------------------------
 
-    def escalations(self) -> list[Notice]:
-        """What shall stand there of messages that a person should know of, and does not yet."""
-        return escalations.notices(self._store, self.host, self.peer_name, now=self._clock.now())
+    def escalations(self, *, beside: int = 0) -> list[Notice]:
+        """What shall stand there of messages that a person should know of, and does not yet; so many more at
+        once as there are that wait."""
+        now = self._clock.now()
+        return escalations.notices(self._store, self.host, self.peer_name, now=now, beside=beside)
 
     def escalation_done(self, notice: Notice, *, number: int | None, url: str | None) -> None:
         """It stands there; without a number there was none to be closed."""

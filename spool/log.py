@@ -40,6 +40,13 @@ class _File:
             if os.fstat(self._file).st_size > MAX_BYTES:
                 self._rotate()
 
+    def close(self) -> None:
+        """Let go of the file; a late line opens it again."""
+        with self._lock:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
+
     def _moved(self) -> bool:
         try:
             there = self._path.stat()
@@ -159,7 +166,7 @@ def configure(
     global _sinks
     file = _File(home / "log") if home is not None else None
     always = {"host": host, "pid": os.getpid(), "role": role, "version": version}
-    _sinks = _Sinks(file, sys.stderr if stderr else None, LEVELS[level], always)
+    before, _sinks = _sinks, _Sinks(file, sys.stderr if stderr else None, LEVELS[level], always)
     structlog.configure(
         processors=[structlog.processors.format_exc_info, _finish],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -169,6 +176,8 @@ def configure(
     from spool import log_foreign
 
     log_foreign.route(_say_foreign, verbose=level == "debug")
+    if before is not None and before.file is not None:
+        before.file.close()
 
 
 def rename(host: str) -> None:

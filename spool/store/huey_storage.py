@@ -119,6 +119,12 @@ class SpoolStorage(SqliteStorage):  # type: ignore[misc]  # huey is untyped
         found = super().dequeue()
         return None if found is None else bytes(found)
 
+    def close(self) -> bool:
+        """See Huey's."""
+        closed: bool = super().close()
+        self._turn.close()
+        return closed
+
     def _create_connection(self) -> apsw.Connection:
         made = sqlite.connect(Path(self.filename), synchronous="NORMAL")
         self._log.watch(made)

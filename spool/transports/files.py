@@ -55,7 +55,7 @@ class Rounds:
         self._began = self._gate.monotonic()
         self._round_at = self._held_at = self._moved_at = self._swept_at = float("-inf")
         self._rest_until = float("-inf")
-        self._busy = True
+        self._busy, self._at_work = True, False
         self.up = threading.Event()
 
     def poke(self) -> None:
@@ -79,7 +79,8 @@ class Rounds:
     def quiet_for(self) -> float:
         """Seconds since a file last moved; 0 before the first round is over, and while there is work."""
         with self._wake:
-            if self._busy or self._due or self._round_at == float("-inf"):
+            # What takes long has not moved yet.
+            if self._busy or self._due or self._at_work or self._round_at == float("-inf"):
                 return 0.0
             return self._gate.monotonic() - max(self._moved_at, self._began)
 
@@ -143,7 +144,7 @@ class Rounds:
             if not self._busy:
                 self._wake.wait(min(LOOK_S, rest_s) if self._due else LOOK_S)
             due = self._due and self._gate.monotonic() >= self._rest_until
-            self._due, self._busy = self._due and not due, False
+            self._due, self._busy, self._at_work = self._due and not due, False, True
         if self._ended.is_set():
             return
         now = self._gate.monotonic()
@@ -154,6 +155,8 @@ class Rounds:
         if now - self._held_at >= HOLD_EVERY_S or due:
             self._held_at = now
             self._gate.hold(heard=True)
+        with self._wake:
+            self._at_work = False
 
     def _round(self) -> None:
         began, is_long = self._gate.monotonic(), False

@@ -119,7 +119,7 @@ class Webhook:
             raise busy
         greeting = self._read(reply, Greeting)
         self._gate.arrived(greeting.hello, dialled=True)
-        self._session, self._poll_s = greeting.session, min(greeting.poll_s, words.POLL_S)
+        self._session, self._poll_s = greeting.session, min(max(greeting.poll_s, 0.0), words.POLL_S)
 
     # -- keeping ------------------------------------------------------------------------------
 
@@ -247,7 +247,7 @@ class Webhook:
         while not self._ended.is_set():
             # The first is answered at once: then it is known whether anything waits.
             wait_s = self._poll_s if self._polled.is_set() else 0.0
-            asked = Poll(self._session, n, results, answers, wait_s)
+            asked, asked_at = Poll(self._session, n, results, answers, wait_s), self._gate.monotonic()
             reply = self._call.post(words.POLL, words.encode(asked), wait_s=wait_s)
             if reply.is_later:
                 self._ended.wait(max(reply.retry_after_s, TIRED_S))
@@ -259,8 +259,12 @@ class Webhook:
                 self._gate.take_acks(mail.acks)
             if mail.messages or mail.acks:
                 self._moved_at = self._gate.monotonic()
+            is_first = not self._polled.is_set()
             self._polled.set()
             self._gate.take_standing(mail.counts)
+            if not (is_first or mail.n) and self._heard_at - asked_at < TIRED_S:
+                # It ends, or does not wait as it is asked to.
+                self._ended.wait(TIRED_S)
 
     def _read(self, reply: Reply, kind: type[_T]) -> _T:
         if not reply.is_good:

@@ -39,17 +39,21 @@ KEEP_S: Final = 60.0
 MOST_ANSWER: Final = 4 * MAX_FRAME
 LONGEST_WAIT_S: Final = 900.0
 TOLD: Final = 300
+# What was asked cannot be had, whoever asks again.
+TURNED_AWAY: Final = (400, 413, 422)
 _OPTIONS: Final = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 # What breaks a connection that stood silent, and may do so just as it is used again.
 _STALE: Final = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 
 
 class Reply(NamedTuple):
-    """What came back: a status, its body, and after how many seconds to ask again, where it says so."""
+    """What came back: a status, its body, after how many seconds to ask again, where it says so, and by how
+    many seconds the clock there is ahead."""
 
     status: int
     body: bytes
     retry_after_s: float
+    ahead_s: float = 0.0
 
     @property
     def is_good(self) -> bool:
@@ -153,7 +157,10 @@ class HttpCall:
                 extensions={"trace": self._trace},
             ) as answer,
         ):
-            return Reply(answer.status_code, self._read(answer, wait_s), self._retry_after(answer.headers))
+            body = self._read(answer, wait_s)
+            return Reply(
+                answer.status_code, body, self._retry_after(answer.headers), self._ahead(answer.headers)
+            )
 
     def _read(self, answer: httpx2.Response, wait_s: float) -> bytes:
         # Each piece has its own time limit; the whole needs one too.
@@ -171,9 +178,15 @@ class HttpCall:
         said = headers.get("retry-after", "0")
         try:
             wait_s = float(said) if said.isdigit() else parsedate_to_datetime(said).timestamp() - self._now()
-        except ValueError:
+        except (ValueError, OverflowError):
             return 0.0
         return min(max(0.0, wait_s), LONGEST_WAIT_S)
+
+    def _ahead(self, headers: httpx2.Headers) -> float:
+        try:
+            return parsedate_to_datetime(headers.get("date", "")).timestamp() - self._now()
+        except (ValueError, OverflowError):
+            return 0.0
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
@@ -186,6 +199,13 @@ class HttpCall:
     def _said(self, reply: Reply) -> Reply:
         name, text = self.peer.name, _trouble(reply.body)
         match reply.status:
+            case 401 if abs(reply.ahead_s) > http_signed.TOLERANCE_S:
+                # The secret may be right, and a clock is set by itself: this passes.
+                raise LinkLost(
+                    f"{name}: its clock and this host's are {abs(reply.ahead_s):.0f} s apart, so it does not"
+                    " believe our signature",
+                    hint="set the clock that is wrong",
+                )
             case 401:
                 raise AuthRefused(
                     f"{name}: it does not believe our signature",
@@ -204,6 +224,9 @@ class HttpCall:
                 raise NoSpoolThere(
                     f"{name}: {self.peer.url} leads elsewhere", hint="give the url it leads to"
                 )
+            case status if not (reply.is_good or reply.is_later or status in TURNED_AWAY):
+                # Something in between: no word on a message.
+                raise NoSpoolThere(f"{name}: {self.peer.url} answers {status}, as no spool does")
         return reply
 
     @contextlib.contextmanager
@@ -264,5 +287,5 @@ def _trusted(peer: Peer) -> ssl.SSLContext | bool:
 def _trouble(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=Trouble).error[:TOLD]
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return ""

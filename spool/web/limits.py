@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -52,7 +53,7 @@ class Seen:
     def __init__(self, keep_s: float, monotonic: Callable[[], float]) -> None:
         self._keep_s = keep_s
         self._monotonic = monotonic
-        self._ids: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._ids: OrderedDict[bytes, float] = OrderedDict()
 
     def is_new(self, peer: str, id: str) -> bool:
         """Whether a peer has not used an id before; from here on it has."""
@@ -62,9 +63,11 @@ class Seen:
             if len(self._ids) < self.MOST and now - self._ids[oldest] <= self._keep_s:
                 break
             del self._ids[oldest]
-        if (peer, id) in self._ids:
+        # The peer chooses how long an id is.
+        key = hashlib.sha256(f"{peer}\n{id}".encode("utf-8", "replace")).digest()
+        if key in self._ids:
             return False
-        self._ids[peer, id] = now
+        self._ids[key] = now
         return True
 
 

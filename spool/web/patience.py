@@ -80,6 +80,13 @@ def protocol(guests: Guests, *, request_s: float = REQUEST_S) -> type[H11Protoco
             if self.cycle is not None and not self.cycle.more_body:
                 self._disarm()
 
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            # What came behind the last request may be the beginning of the next one.
+            begun = self.cycle is not None and not self.cycle.response_complete and self.cycle.more_body
+            if begun and self._timer is None and not self.transport.is_closing():
+                self._timer = self.loop.call_later(request_s, self._too_slow)
+
         def send_400_response(self, msg: str) -> None:
             log.warning("web.refused", address=self._address, status=400, error="no HTTP request")
             self._disarm()

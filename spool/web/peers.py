@@ -31,6 +31,8 @@ class Peers:
     def __init__(self, running: Running) -> None:
         self._running = running
         self._lock = threading.Lock()
+        # By peer: a command that takes its time keeps nobody else waiting.
+        self._reading: dict[str, threading.Lock] = {}
         self._kept: dict[str, _Kept] = {}
         self._gates: dict[str, WebGate] = {}
         # For a name that nobody has as much is computed as for one that somebody has.
@@ -50,10 +52,16 @@ class Peers:
         if not web_secret.has_one(peer):
             return self._nobody
         with self._lock:
+            reading = self._reading.setdefault(name, threading.Lock())
+        before = self._kept.get(name)
+        if before is not None and before.peer == peer and reading.locked():
+            # It is read anew just now; until that is over it is as it was.
+            return before.secrets
+        with reading:
             kept, now = self._kept.get(name), self._running.clock.monotonic()
             stamp = web_secret.stamp(peer, self._running.home)
             if kept is None or (kept.peer, kept.stamp) != (peer, stamp) or now - kept.at > FRESH_S:
-                kept = _Kept(peer, stamp, now, self._read(peer))
+                kept = _Kept(peer, stamp, now, self._read(peer, kept))
                 self._kept[name] = kept
         return kept.secrets
 
@@ -76,12 +84,15 @@ class Peers:
             version=VERSION,
         )
 
-    def _read(self, peer: Peer) -> tuple[str, ...]:
+    def _read(self, peer: Peer, before: _Kept | None) -> tuple[str, ...]:
         try:
             return web_secret.of(peer, self._running.home)
         except LinkError as exc:
             log.error("web.no_secret", peer=peer.name, error=str(exc), kind=exc.kind)
-            return self._nobody
+            # A file that is gone was taken away; a command may fail for once, and who is not believed
+            # stops until a person looks.
+            failed = bool(peer.secret_command) and before is not None and before.peer == peer
+            return before.secrets if before is not None and failed else self._nobody
 
 
 def _random_secret() -> str:

@@ -177,6 +177,8 @@ class Server:
                 continue
             self._tls_stamp = stamp
             try:
+                # First into one that nobody uses: half of a pair that does not fit would end all handshakes.
+                _certificate(self._web, self._running.home)
                 _load(self._tls, self._web, self._running.home)
             except BadConfig as exc:
                 log.error("web.bad_certificate", error=str(exc))

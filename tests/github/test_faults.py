@@ -247,6 +247,35 @@ def test_a_message_that_github_declines_is_dead_with_its_words(
     assert near.sent(other).state is State.SENT
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_repository_that_is_gone_for_a_while_ends_no_message(
+    near: Side, gateway: Faulty, octocat: Person, status: int
+) -> None:
+    """GitHub says 404 also where the token may not see it any more: that is no message's fault."""
+    id = near.send("claude-cloud", subject="x")
+    gateway.fail("POST", "/issues", Fault(status, {}, {"message": "Not Found"}))
+    assert isinstance(near.once(), NoRepository)
+    assert near.sent(id).state is State.QUEUED
+    assert near.once() is None
+    assert near.sent(id).state is State.SENT
+    assert len(octocat.issues()) == 1
+
+
+def test_an_issue_that_fails_each_time_stands_in_nobodys_way(
+    near: Side, far: Side, gateway: Faulty, octocat: Person
+) -> None:
+    """Acks for others are told, and mail is read."""
+    first, second = (far.send("claude-local", subject=each) for each in ("first", "second"))
+    far.once()
+    gateway.fail("POST", "/issues/1/comments", Fault(502, {}, {"message": "Bad Gateway"}), times=100)
+    assert isinstance(near.once(), LinkLost)
+    third = far.send("claude-local", subject="third")
+    far.once()
+    assert isinstance(near.once(), LinkLost)
+    assert [row.id for row in near.mail()] == [first, second, third]
+    assert len(octocat.comments(2)) == 1
+
+
 def test_a_message_too_long_for_github_is_refused(near: Side, gateway: Faulty) -> None:
     """What to do instead is said, and nothing is asked of GitHub."""
     id = near.send("claude-cloud", subject="x", body="y" * 70_000)
@@ -257,14 +286,24 @@ def test_a_message_too_long_for_github_is_refused(near: Side, gateway: Faulty) -
     assert gateway.count("POST", "/issues") == 0
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(410, {}, {"message": "This issue was deleted"}),
+        Fault(301, {"location": "https://api.example/repositories/2/issues/7"}, {"message": "Moved"}),
+        Fault(403, {}, {"message": "Unable to create comment because issue is locked."}),
+        Fault(403, {}, {"message": "Commenting is disabled on issues with more than 2500 comments"}),
+    ],
+    ids=["deleted", "transferred", "locked", "full"],
+)
 def test_an_answer_to_an_issue_that_is_gone_gets_one_of_its_own(
-    near: Side, far: Side, gateway: Faulty, octocat: Person
+    near: Side, far: Side, gateway: Faulty, octocat: Person, fault: Fault
 ) -> None:
-    """Somebody deleted or moved the thread's issue."""
+    """Whatever became of the thread's issue, it stops no mail."""
     question = far.send("claude-local", subject="Question")
     far.once()
     near.once()
-    gateway.fail("POST", "/issues/1/comments", Fault(410, {}, {"message": "This issue was deleted"}))
+    gateway.fail("POST", "/issues/1/comments", fault)
     answer = near.spool.reply(question, "Answer", keep_open=True)
     assert near.once() is None
     far.once()

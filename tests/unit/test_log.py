@@ -80,6 +80,21 @@ def test_the_level_keeps_out_what_is_below(tmp_path: Path, level: str, kept: int
     assert [line["event"] for line in events(tmp_path)] == ["a.b", "a.c", "a.d"][-kept:]
 
 
+def test_where_it_goes_anew_the_older_file_is_let_go_of(tmp_path: Path) -> None:
+    """A long life with many homes must not run out of files; a late line of an older one is not lost."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    configure(tmp_path / "one")
+    log.info("a.b")
+    older = log._sinks
+    configure(tmp_path / "two")
+
+    assert older is not None and older.file is not None and older.file._file == -1
+    older.write([{"event": "a.late"}])
+    assert [line["event"] for line in events(tmp_path / "one")] == ["a.b", "a.late"]
+    older.file.close()
+
+
 def test_a_batch_is_a_line_for_each(tmp_path: Path) -> None:
     """With the same head."""
     configure(tmp_path)

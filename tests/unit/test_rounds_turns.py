@@ -203,6 +203,23 @@ def test_it_is_quiet_once_nothing_moved(make: Callable[..., Turns]) -> None:
     assert (before, quiet, due, moved, turns.rounds.quiet_for()) == (0.0, 3.0, 0.0, 2.0, 0.0)
 
 
+def test_it_is_not_quiet_while_it_publishes(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a slow line a batch takes long; who carries once must not end it."""
+    quiet: list[float] = []
+    put_all = turns.rounds._publish
+
+    def slow(parcels: Any) -> None:
+        turns.monotonic.at += 60.0
+        quiet.append(turns.rounds.quiet_for())
+        put_all(parcels)
+
+    monkeypatch.setattr(turns.rounds, "_publish", slow)
+    turns.sent()
+    turns.turn()
+
+    assert quiet[0] == 0.0
+
+
 def test_a_look_while_one_is_due_is_the_same(turns: Turns) -> None:
     """An inbox that is written to does not keep it awake."""
     turns.rounds.look()

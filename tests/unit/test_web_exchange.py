@@ -14,7 +14,8 @@ import pytest
 from spool import web_secret
 from spool.api import Spool
 from spool.clock import Clock
-from spool.errors import LinkError, LinkLost, NoSpoolThere
+from spool.config import Peer
+from spool.errors import BadMessage, LinkError, LinkLost, NoSpoolThere
 from spool.settings import Settings
 from spool.states import State
 from spool.transports.http import Webhook
@@ -189,13 +190,24 @@ def test_what_was_posted_when_it_broke_is_free_again(dialled: Callable[[Tell], D
     assert (row.state, row.lease_until) == (State.QUEUED, 0)
 
 
-def test_a_message_with_files_is_refused_before_it_is_posted(
-    dialled: Callable[[Tell], Dialled], tmp_path: Path
-) -> None:
-    """With what to do: nobody waits for what will not come."""
+def test_a_message_with_files_is_refused_at_once(dialled: Callable[[Tell], Dialled], tmp_path: Path) -> None:
+    """Whoever sends it is still there to do something else."""
     (tmp_path / "file").write_text("x")
     two = dialled(lambda path, body: accepted(body))
-    id = two.spool.send("cloud-1", subject="x", attach=[tmp_path / "file"])
+
+    with pytest.raises(BadMessage, match="do not travel"):
+        two.spool.send("cloud-1", subject="x", attach=[tmp_path / "file"])
+
+
+def test_a_message_with_files_that_is_queued_already_is_ended_and_not_posted(
+    dialled: Callable[[Tell], Dialled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its peer had another url when it was sent. With what to do: nobody waits for what will not come."""
+    (tmp_path / "file").write_text("x")
+    two = dialled(lambda path, body: accepted(body))
+    with monkeypatch.context() as before:
+        before.setattr(Peer, "carries_files", True)
+        id = two.spool.send("cloud-1", subject="x", attach=[tmp_path / "file"])
     two.start()
 
     assert soon(lambda: two.spool.sent(id).state is State.DEAD, within_s=10)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from spool import issue_blocks, issue_words, log
+from spool.errors import LinkError
 from spool.issue_blocks import Marker
 from spool.issues_gate import IssuesGate
 from spool.message import Ack
 from spool.store.base import LeasedAck
 from spool.transports.github.client import Repository
 from spool.transports.github.http import Declined
-from spool.transports.github.posting import GONE
+from spool.transports.github.posting import GONE, NOT_DONE
 
 # GitHub has two words for the end of an issue.
 CLOSED: Final = {"done": "completed", "rejected": "not_planned"}
@@ -27,6 +28,7 @@ class Acker:
 
     def write(self, leased: Sequence[LeasedAck]) -> int:
         """Tell acks; how many. Each that was told, or can be told nowhere, is forgotten. Raises LinkError."""
+        failed: LinkError | None = None
         for number, group in self._by_issue(leased).items():
             try:
                 self._tell(number, [each.ack for each in group])
@@ -34,8 +36,17 @@ class Acker:
             except Declined as exc:
                 log.warning("ack.refused", peer=self._gate.peer_name, number=number, error=str(exc))
                 self._gate.forget_acks([each.seq for each in group])
+            except NOT_DONE:
+                raise
+            except LinkError as exc:
+                if failed is not None:
+                    raise
+                # One issue that fails each time must not stand in the way of all others.
+                failed = exc
             else:
                 self._gate.drop_acks([each.seq for each in group])
+        if failed is not None:
+            raise failed
         return len(leased)
 
     def _by_issue(self, leased: Sequence[LeasedAck]) -> dict[int, list[LeasedAck]]:

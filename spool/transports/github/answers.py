@@ -131,6 +131,11 @@ def wait_of(headers: Mapping[str, str], *, now: float) -> float | None:
     return max(0.0, at - _date(headers, now))
 
 
+def ahead_of(headers: Mapping[str, str], *, now: float) -> float:
+    """By how many seconds GitHub's clock is ahead of this one; 0 where it does not say."""
+    return _date(headers, now) - now
+
+
 def _number(text: str | None) -> float | None:
     # No sign, no exponent, no nan: float() takes them all.
     return float(text) if text is not None and re.fullmatch(r"\d{1,12}", text.strip()) else None

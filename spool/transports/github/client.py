@@ -112,6 +112,11 @@ class Repository:
         query = {"labels": label, "state": "all", "sort": "created", "direction": "desc", "since": since}
         yield from self._all(f"{self._root}/issues", query, Issue)
 
+    @property
+    def ahead_s(self) -> float:
+        """By how many seconds GitHub's clock is ahead of this host's, as the last answer said."""
+        return self._http.ahead_s
+
     def made_comments(self, number: int, *, since: str) -> Iterator[Comment]:
         """The comments on one issue. Raises Declined where there is none such."""
         path = f"{self._root}/issues/{number}/comments"
@@ -119,29 +124,44 @@ class Repository:
 
     def issue(self, number: int) -> Issue:
         """One issue."""
-        return _decode(self._http.get(f"{self._root}/issues/{number}"), Issue)
+        path = f"{self._root}/issues/{number}"
+        return _decode(self._of_one(lambda: self._http.get(path)), Issue)
 
     # -- writing -------------------------------------------------------------------------------
 
     def create(self, *, title: str, body: str, labels: Sequence[str]) -> Issue:
-        """Make an issue."""
+        """Make an issue. Raises NoRepository, PeerMisconfigured where no other could be made either."""
         wanted = {"title": title, "body": body, "labels": list(labels)}
-        return _decode(self._http.write("POST", f"{self._root}/issues", wanted), Issue)
+        try:
+            return _decode(self._http.write("POST", f"{self._root}/issues", wanted), Issue)
+        except Declined as exc:
+            if exc.status not in (404, 410):
+                raise
+            self.about()
+            raise self._http.missing() from exc
 
     def comment(self, number: int, body: str) -> Comment:
         """Comment on an issue."""
         path = f"{self._root}/issues/{number}/comments"
-        return _decode(self._http.write("POST", path, {"body": body}), Comment)
+        return _decode(self._of_one(lambda: self._http.write("POST", path, {"body": body})), Comment)
 
     def edit_comment(self, id: int, body: str) -> Comment:
         """Put another text into a comment."""
-        return _decode(
-            self._http.write("PATCH", f"{self._root}/issues/comments/{id}", {"body": body}), Comment
-        )
+        path = f"{self._root}/issues/comments/{id}"
+        return _decode(self._of_one(lambda: self._http.write("PATCH", path, {"body": body})), Comment)
 
     def edit(self, number: int, **changes: str) -> Issue:
         """Change `title`, `body`, `state` or `state_reason` of an issue."""
-        return _decode(self._http.write("PATCH", f"{self._root}/issues/{number}", changes), Issue)
+        path = f"{self._root}/issues/{number}"
+        return _decode(self._of_one(lambda: self._http.write("PATCH", path, changes)), Issue)
+
+    def _of_one(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask for one issue or comment: what was transferred is answered as a renamed repository is."""
+        try:
+            return ask()
+        except PeerMisconfigured as exc:
+            self.about()
+            raise Declined(410, "it was transferred to another repository") from exc
 
     # -- lists ---------------------------------------------------------------------------------
 
@@ -164,12 +184,12 @@ class Repository:
                 return
 
     def _page(self, path: str, asked: dict[str, str], etag: str | None) -> Answer:
+        if path not in (f"{self._root}/issues", f"{self._root}/issues/comments"):
+            # One issue's list: that may be gone alone.
+            return self._of_one(lambda: self._http.get(path, asked, etag=etag))
         try:
             return self._http.get(path, asked, etag=etag)
         except Declined as exc:
-            if path not in (f"{self._root}/issues", f"{self._root}/issues/comments"):
-                # One issue's list: that may be gone alone.
-                raise
             if exc.status in (404, 410):
                 raise self._http.missing() from exc
             raise LinkLost(f"{self.name}: cannot list: {exc}") from exc

@@ -21,7 +21,7 @@ from spool.errors import (
     TimedOut,
     Unreachable,
 )
-from spool.transports.github.answers import Rate, Trouble, rate_of, wait_of
+from spool.transports.github.answers import Rate, Trouble, ahead_of, rate_of, wait_of
 from spool.version import VERSION
 
 API: Final = "2022-11-28"
@@ -60,6 +60,7 @@ class Http:
 
     Attributes:
         rate: what the last answer said of the primary limit.
+        ahead_s: by how many seconds GitHub's clock is ahead of this host's.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Http:
         self._wrote_at = float("-inf")
         self._secondary = 0
         self.rate: Rate | None = None
+        self.ahead_s = 0.0
         self._client = httpx2.Client(
             base_url=base,
             timeout=timeout_s,
@@ -130,6 +132,7 @@ class Http:
         if answer.status == 401 and self._has_new_token():
             answer = self._send(method, path, params, body, etag)
         self.rate = rate_of(answer.headers, now=self.now) or self.rate
+        self.ahead_s = ahead_of(answer.headers, now=self.now)
         if answer.status in (200, 201) or (answer.status == 304 and etag is not None):
             self._secondary = 0
             return answer
@@ -196,7 +199,7 @@ class Http:
             case 301 | 302 | 307 | 308:
                 hint = "name the repository by its new name in the peer's url"
                 return PeerMisconfigured(f"{self._what}: it has moved", hint=hint)
-            case 403 if is_write and "locked" in told.lower():
+            case 403 if is_write and re.search("locked|commenting is disabled", told, re.IGNORECASE):
                 return Declined(403, told)
             case 403:
                 hint = "it needs to read and write issues (classic: scope repo); then `spool peer resume`"

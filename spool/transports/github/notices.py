@@ -28,8 +28,22 @@ class Notifier:
     def tell(self) -> int:
         """Put up, change and close what is due; how many. Raises LinkError."""
         now = self._gate.monotonic()
-        due = [each for each in self._gate.escalations() if self._not_before.get(_key(each), now) <= now]
-        return sum(self._try(notice, now) for notice in due)
+        # Beside those that must wait: they must not stand in the way of all others.
+        waiting = [key for key, at in self._not_before.items() if at > now]
+        due = [each for each in self._gate.escalations(beside=len(waiting)) if _key(each) not in waiting]
+        told, failed = 0, None
+        for notice in due:
+            try:
+                told += self._try(notice, now)
+            except NOT_DONE:
+                raise
+            except LinkError as exc:
+                if failed is not None:
+                    raise
+                failed = exc
+        if failed is not None:
+            raise failed
+        return told
 
     def _try(self, notice: Notice, now: float) -> bool:
         try:
@@ -54,7 +68,8 @@ class Notifier:
         elif notice.open:
             name = spot_of(notice.id)
             before = self._gate.spot(notice.sender, name)
-            if before is not None and self._gate.now() - before.tried_at < SETTLE_S:
+            # A time that is yet to come was noted by a clock that has been set back since.
+            if before is not None and 0 <= self._gate.now() - before.tried_at < SETTLE_S:
                 return False
             made = self._make(notice, name)
             number, url = made.number, made.html_url

@@ -7,7 +7,15 @@ from typing import Final
 import msgspec
 
 from spool import issue_blocks, issue_words
-from spool.errors import AuthRefused, LinkError, NotAuthorised, PeerMisconfigured, RateLimited, Unreachable
+from spool.errors import (
+    AuthRefused,
+    LinkError,
+    NoRepository,
+    NotAuthorised,
+    PeerMisconfigured,
+    RateLimited,
+    Unreachable,
+)
 from spool.issue_blocks import Marker
 from spool.issue_words import TooLong
 from spool.issues_gate import IssuesGate
@@ -21,7 +29,14 @@ from spool.transports.github.http import Declined
 # A list may lag behind what was posted: only what is not there then is posted again.
 SETTLE_S: Final = 15.0
 # After these it is sure that nothing was posted.
-NOT_DONE: Final = (RateLimited, AuthRefused, NotAuthorised, PeerMisconfigured, Unreachable)
+NOT_DONE: Final = (
+    RateLimited,
+    AuthRefused,
+    NotAuthorised,
+    NoRepository,
+    PeerMisconfigured,
+    Unreachable,
+)
 GONE: Final = (404, 410)
 _HOPS: Final = msgspec.json.Decoder(list[str])
 
@@ -51,7 +66,8 @@ class Poster:
         if spot is not None:
             if self._is_there(parcel, number):
                 return Left(self._gate.now())
-            if (wait_s := spot.tried_at + SETTLE_S - self._gate.now()) > 0:
+            # A time that is yet to come was noted by a clock that has been set back since.
+            if 0 < (wait_s := spot.tried_at + SETTLE_S - self._gate.now()) <= SETTLE_S:
                 return Deferred("its post may have come through: it is looked for once more", after_s=wait_s)
         return self._put(parcel, message, number)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from spool import issue_blocks, issue_people, log
 from spool.errors import SpoolError
@@ -19,7 +19,16 @@ from spool.transports.github.http import Declined
 
 # Who was told of in the log; forgotten, and told of again, when there are more.
 TOLD: Final = 1000
+# So many pages more are read, each time anew, where something on one cannot be taken now.
+BEHIND: Final = 5
 _Item = TypeVar("_Item", Issue, Comment)
+
+
+class Kept(NamedTuple):
+    """What came of a page: how many messages were taken, and whether those were all there are."""
+
+    count: int
+    whole: bool
 
 
 class Reader:
@@ -52,20 +61,25 @@ class Reader:
         self,
         what: str,
         ask: Callable[[int, str], Page[_Item]],
-        take: Callable[[list[_Item]], int | None],
+        take: Callable[[list[_Item]], Kept],
     ) -> int:
-        """Page by page, each from where the last one ended: items move to the end while one reads."""
-        since, number, moved = self._gate.since(what), 1, 0
+        """Page by page, each from where the last one ended: items move to the end while one reads.
+
+        What this host does not take now is listed again at the next look. What stands behind it is taken
+        all the same, as far as `BEHIND` pages go.
+        """
+        since, number, moved, behind = self._gate.since(what), 1, 0, 0
         while True:
             page = ask(number, since)
-            if (taken := take(page.items)) is None:
-                # This host takes no more now: all of it is listed again.
-                return moved
-            moved += taken
-            self._repository.remember(page)
-            if page.items:
-                self._gate.read_up_to(what, page.items[-1].updated_at)
-            if not page.is_full or not page.items:
+            kept = take(page.items)
+            moved += kept.count
+            if behind or not kept.whole:
+                behind += 1
+            else:
+                self._repository.remember(page)
+                if page.items:
+                    self._gate.read_up_to(what, page.items[-1].updated_at)
+            if not page.is_full or not page.items or behind > BEHIND:
                 return moved
             last = page.items[-1].updated_at
             # Where more than a page of them has one and the same time, it is turned.
@@ -74,7 +88,7 @@ class Reader:
 
     # -- issues --------------------------------------------------------------------------------
 
-    def _issues(self, issues: Iterable[Issue], closed: list[Issue]) -> int | None:
+    def _issues(self, issues: Iterable[Issue], closed: list[Issue]) -> Kept:
         taken: list[Taken] = []
         for issue in issues:
             if issue.pull_request:
@@ -133,7 +147,7 @@ class Reader:
 
     # -- comments ------------------------------------------------------------------------------
 
-    def _comments(self, comments: Iterable[Comment]) -> int | None:
+    def _comments(self, comments: Iterable[Comment]) -> Kept:
         taken: list[Taken] = []
         for comment in comments:
             digest = digest_of(comment.body or "")
@@ -151,9 +165,9 @@ class Reader:
 
     # -- either --------------------------------------------------------------------------------
 
-    def _take(self, taken: list[Taken]) -> int | None:
+    def _take(self, taken: list[Taken]) -> Kept:
         kept = self._gate.take(taken)
-        return len(kept) if all(kept) else None
+        return Kept(sum(kept), all(kept))
 
     def _one(
         self,

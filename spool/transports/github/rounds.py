@@ -96,7 +96,7 @@ class IssueRounds:
                 f"{self._repository.name}: GitHub does not say whose token this is",
                 hint=f"name the account it writes as in [peers.{self._gate.peer_name}] logins",
             )
-        self._gate.opened(self._repository.place, login)
+        self._gate.opened(self._repository.place, login, ahead=lambda: self._repository.ahead_s)
         self.up.set()
 
     # -- a turn --------------------------------------------------------------------------------
@@ -109,17 +109,35 @@ class IssueRounds:
             self._busy, self._at_work = False, True
         if self._ended.is_set():
             return
-        self._push()
-        now = self._gate.monotonic()
-        if not self._ended.is_set() and now - self._read_at >= self._gate.peer.poll_s:
+        try:
+            self._push()
+        except NOT_DONE:
+            raise
+        except LinkError:
+            # What cannot be written each time must not keep us from reading.
+            with contextlib.suppress(LinkError):
+                self._look()
+            raise
+        self._look()
+        self._hold()
+
+    def _look(self) -> None:
+        """Read what came, where it is time for that."""
+        if not self._ended.is_set() and self._gate.monotonic() - self._read_at >= self._gate.peer.poll_s:
             self._count(self._reader.look())
             self._read_at = self._gate.monotonic()
             self._rate_now_and_then()
-        self._hold()
 
     def _push(self) -> None:
         """One batch; then reading has its turn."""
-        self._count(self._notifier.tell())
+        failed: LinkError | None = None
+        try:
+            self._count(self._notifier.tell())
+        except NOT_DONE:
+            raise
+        except LinkError as exc:
+            # One issue that fails each time must not keep mail from going.
+            failed = exc
         load = self._gate.load(BATCH)
         parcels, acks = list(load.parcels), list(load.acks)
         try:
@@ -137,6 +155,8 @@ class IssueRounds:
             raise
         self._release(parcels, acks)
         self._count(len(load.parcels) + len(load.acks))
+        if failed is not None:
+            raise failed
 
     def _post(self, parcel: Parcel) -> None:
         try:
