@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from spool import foreign, log
 from spool.errors import BadInput, StoreError
 from spool.foreign import FileAck, Found, NotWhole
@@ -23,6 +25,8 @@ from spool.transports.window import outcome_of, result_of
 # Longer than a poll and the answer to it may take.
 HOLDS_S: Final = 60.0
 HEARD_EVERY_S: Final = 5.0
+# Five hundred of them must fit into what is read of a request.
+NOTE: Final = 300
 NO_FILES: Final = "HTTPS carries no attachments: use an ssh:// peer, or say in the body where the file is"
 
 
@@ -168,8 +172,14 @@ class WebGate(Gate):
             self.told_counts(unread=counts.unread, queued=counts.queued, agents=counts.agents)
 
     def answers(self, keys: Sequence[Key]) -> list[Answer]:
-        """Say how far messages got."""
-        return self.answer(keys) if keys else []
+        """Say how far messages got, with the beginning of what was noted: all of it is one request."""
+        return [_brief(each) for each in self.answer(keys)] if keys else []
+
+
+def _brief(answer: Answer) -> Answer:
+    if answer.note is None or len(answer.note) <= NOTE:
+        return answer
+    return msgspec.structs.replace(answer, note=answer.note[:NOTE])
 
 
 def _told(id: str, result: Result) -> Outcome:

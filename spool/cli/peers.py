@@ -128,7 +128,7 @@ def peer_add(call: Call, name: str, url: str, **options: Any) -> None:
       spool peer add box "exec:docker exec -i box spool serve --peer laptop"
       spool peer add shared sftp://user@host --agents "build-*"
       spool peer add scripts dir: --inbox ~/in --outbox ~/out --agents "shell-*"
-      spool peer add hub github://owner/repo --direction local-to-cloud --agents "claude-cloud*"
+      spool peer add hub github://owner/repo --direction local-to-cloud
     """
     from spool.cli import adding
     from spool.cli.given import Given

@@ -189,7 +189,7 @@ class Webhook:
 
     def _hand_over(self, parcels: Sequence[Parcel], acks: Sequence[LeasedAck]) -> None:
         items = words.items_of(parcels, now=self._gate.now())
-        reply = self._talk(Batch(messages=items, acks=[leased.ack for leased in acks]))
+        reply = self._talk(Batch(messages=items, acks=[words.short(leased.ack) for leased in acks]))
         match reply:
             case Taken(results=results):
                 self._gate.told(parcels, results)
@@ -204,8 +204,15 @@ class Webhook:
                 self._one_by_one(parcels, acks)
             case Reply() if parcels:
                 self._gate.settle([(parcels[0], Refused(f"it answers {reply.status}, {_said(reply)}"))])
+            case Reply() if len(acks) > 1:
+                half = len(acks) // 2
+                self._hand_over([], acks[:half])
+                self._hand_over([], acks[half:])
             case Reply():
-                raise NoSpoolThere(f"{self._name}: it takes no acks: {reply.status}, {_said(reply)}")
+                # Asked for ever, it would stand in the way of all mail.
+                why = f"it answers {reply.status}, {_said(reply)}"
+                log.warning("ack.refused", peer=self._name, id=acks[0].ack.re, error=why)
+                self._gate.drop_acks([acks[0].seq])
         self._moved_at = self._gate.monotonic()
 
     def _one_by_one(self, parcels: Sequence[Parcel], acks: Sequence[LeasedAck]) -> None:

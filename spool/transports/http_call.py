@@ -194,6 +194,8 @@ class HttpCall:
                 # Few: those that are over went with their successors.
                 self._open = [*self._open[-8:], info["return_value"]]
                 if self._closed:
+                    # The client does not know of it yet, and would leave it open.
+                    info["return_value"].close()
                     raise LinkLost(f"{self.peer.name}: ended here")
 
     def _said(self, reply: Reply) -> Reply:

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import msgspec
 
 from spool.message import Ack
+from spool.outbox import MAX_NOTE
 from spool.store.base import Parcel
 from spool.transports import frames
 from spool.transports.frames import AgentNow, Answer, Count, Hello, Item, Key, Result
@@ -119,6 +120,13 @@ encode: Final = msgspec.json.Encoder().encode
 def items_of(parcels: Sequence[Parcel], *, now: float) -> list[Item]:
     """Leased messages as they travel."""
     return [frames.item_of(parcel, now) for parcel in parcels]
+
+
+def short(ack: Ack) -> Ack:
+    """An ack as it travels: its note is no longer than the other side keeps."""
+    if ack.note is None or len(ack.note) <= MAX_NOTE:
+        return ack
+    return msgspec.structs.replace(ack, note=ack.note[:MAX_NOTE])
 
 
 def request_bytes(max_message_bytes: int) -> int:

@@ -47,7 +47,7 @@ class Door:
         Args:
             once: whether an id that was seen before is turned away; else it is the same request again.
         """
-        held = _Held(self._room)
+        held = _Held(self._room, self.address(request))
         try:
             body = await self._body(request, held)
             return body if isinstance(body, Response) else await self._known(request, body, once=once)
@@ -68,7 +68,7 @@ class Door:
             parts.append(part)
             if held.size + len(part) > most:
                 return self._refused(request, 413, f"more than {most:,} bytes")
-            if not held.take(len(part)):
+            if not held.take(len(part), one=most):
                 return self._refused(request, 503, "too many requests at once", after_s=BUSY_S)
         return b"".join(parts)
 
@@ -115,17 +115,18 @@ class Door:
 class _Held:
     """What one request holds of the room."""
 
-    def __init__(self, room: limits.Room) -> None:
+    def __init__(self, room: limits.Room, address: str) -> None:
         self._room = room
+        self._address = address
         self.size = 0
 
-    def take(self, size: int) -> bool:
-        is_there = self._room.take(size)
+    def take(self, size: int, *, one: int) -> bool:
+        is_there = self._room.take(self._address, size, one=one)
         self.size += size if is_there else 0
         return is_there
 
     def give_back(self) -> None:
-        self._room.give(self.size)
+        self._room.give(self._address, self.size)
         self.size = 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -23,6 +23,8 @@ PEER: Final = Rate(200.0, 400.0)
 FAILURES: Final = Rate(0.2, 10.0)
 # Requests that are being read, of all callers together, in bytes.
 ROOM_BYTES: Final = 64 * 1024 * 1024
+# Of that one address may take up a fourth.
+SHARE: Final = 4
 
 
 class Buckets:
@@ -72,18 +74,28 @@ class Seen:
 
 
 class Room:
-    """Bytes that are held for requests that are not whole yet."""
+    """Bytes that are held for requests that are not whole yet; nobody may hold more than a part of them."""
 
     def __init__(self, size: int) -> None:
         self._left = size
+        self._most_each = size // SHARE
+        self._held: Counter[str] = Counter()
 
-    def take(self, size: int) -> bool:
-        """Take so much; False where there is not so much left, and nothing is taken."""
-        if size > self._left:
+    def take(self, caller: str, size: int, *, one: int = 0) -> bool:
+        """Take so much; False where there is not so much left, and nothing is taken.
+
+        Args:
+            one: how much a single request may be; that much each may hold.
+        """
+        if size > self._left or self._held[caller] + size > max(self._most_each, one):
             return False
         self._left -= size
+        self._held[caller] += size
         return True
 
-    def give(self, size: int) -> None:
+    def give(self, caller: str, size: int) -> None:
         """Give it back."""
         self._left += size
+        self._held[caller] -= size
+        if self._held[caller] <= 0:
+            del self._held[caller]

@@ -90,7 +90,7 @@ class Session:
         self._pending = Mail(
             n=self._n,
             messages=words.items_of(run, now=self._gate.now()),
-            acks=[leased.ack for leased in load.acks],
+            acks=[words.short(leased.ack) for leased in load.acks],
             query=keys,
             counts=self._gate.standing(),
         )

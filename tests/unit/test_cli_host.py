@@ -341,7 +341,7 @@ def test_status_has_the_shape_that_scripts_rely_on(pair: tuple[Host, Host]) -> N
     laptop, _ = pair
     laptop.cli("send", "carol", "-s", "x", "--deadline", "2020-01-01T00:00:00Z")
     (told,) = laptop.json("status")
-    keys = "v host home version running pid since outbox inbox dead quarantine held overdue"
+    keys = "v host home version running pid since outbox inbox dead quarantine held overdue escalated"
     assert told.keys() == set(f"{keys} oldest_queued_s oldest_unread_s peers".split())
     assert (told["running"], told["pid"], told["overdue"]) == (False, None, 1)
     assert told["outbox"]["queued"] == 1 and told["oldest_queued_s"] >= 0

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from msgspec import structs
 
 from spool import issue_blocks, issue_people
 from spool.api import Spool
 from spool.clock import Clock
+from spool.errors import LinkLost
 from spool.foreign import Found
 from spool.inbox import Arrival
 from spool.issue_blocks import Block, Marker
 from spool.issues_gate import IssuesGate
 from spool.message import format_time, seal
 from spool.settings import Settings
+from spool.states import State
+from spool.store.base import Incoming
 from spool.transports.base import Deferred, Outcome
 from spool.transports.github.answers import Comment, Issue, User
 from spool.transports.github.client import Page
@@ -93,11 +97,12 @@ class Pages:
 
     def __init__(self, ids: Sequence[str] = ()) -> None:
         self.made: list[str] = []
-        self._issues = [_issue(n, id) for n, id in enumerate(ids, start=1)]
+        self.is_broken = False
+        self.all = [_issue(n, id) for n, id in enumerate(ids, start=1)]
 
     def issues(self, page: int, *, label: str, since: str) -> Page[Issue]:
         """As GitHub: from then on, the longest untouched first."""
-        new = [issue for issue in self._issues if issue.updated_at >= since][page - 1 : page]
+        new = [issue for issue in self.all if issue.updated_at >= since][page - 1 : page]
         return Page("issues", new, bool(new), "")
 
     def comments(self, page: int, *, since: str) -> Page[Comment]:
@@ -112,6 +117,12 @@ class Pages:
         """Make one."""
         self.made.append(title)
         return Issue(99, labels=list(labels))
+
+    def issue(self, number: int) -> Issue:
+        """One of them, unless the line breaks."""
+        if self.is_broken:
+            raise LinkLost("the line broke")
+        return structs.replace(self.all[number - 1], closed_by=User("mona"))
 
     def remember(self, page: Page[Issue]) -> None:
         """Nothing."""
@@ -162,9 +173,30 @@ def test_so_much_is_read_behind_it_and_no_more(gate: IssuesGate, monkeypatch: py
     assert len(asked) == BEHIND + 1
 
 
-def _mail(spool: Spool):  # type: ignore[no-untyped-def]
+def _mail(spool: Spool) -> list[Incoming]:
     with spool.store.read() as tx:
         return tx.inbox.open("me")
+
+
+def test_a_closed_issue_is_met_again_until_it_is_known_who_closed_it(
+    gate: IssuesGate, spool: Spool, now: Turned
+) -> None:
+    """That is asked for after all is read: what a broken line hid would never be listed again."""
+    gate.opened(PLACE, "octocat")
+    id = spool.send("cloud-1", subject="x")
+    gate.posted("me", id, number=1, comment=0)
+    pages = Pages(["closed", "later"])
+    pages.all[0] = structs.replace(pages.all[0], state="closed", state_reason="completed")
+    pages.all[1] = structs.replace(pages.all[1], updated_at=format_time(NOW + 3600.0)[:19] + "Z")
+    pages.is_broken = True
+    reader = Reader(pages, gate)  # type: ignore[arg-type]
+    with pytest.raises(LinkLost):
+        reader.look()
+    assert spool.sent(id).state is State.QUEUED
+    pages.is_broken = False
+    reader.look()
+    assert spool.sent(id).state is State.DONE
+    assert gate.since("issues") > format_time(NOW + 60.0)
 
 
 def test_a_post_noted_by_a_clock_that_was_ahead_is_made_once_more(

@@ -182,6 +182,28 @@ def test_closing_wakes_who_waits(asking: Callable[..., HttpCall], answers: Calla
     assert time.monotonic() - began < 2
 
 
+def test_a_connection_that_is_made_while_it_closes_is_not_left_open(
+    asking: Callable[..., HttpCall], answers: Callable[..., Answers]
+) -> None:
+    """The client does not know of it yet when it is closed; unclosed, it would be told as a warning."""
+    server = answers(lambda path, body: answer(200))
+    call = asking(f"http://127.0.0.1:{server.port}/chat")
+    trace = call._trace
+    made: list[Any] = []
+
+    def late(event: str, info: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            made.append(info["return_value"])
+            call.close()
+        trace(event, info)
+
+    call._trace = late  # type: ignore[method-assign]
+    with pytest.raises(LinkLost, match="ended here"):
+        call.post("/batch", b"{}")
+
+    assert made[0].get_extra_info("socket").fileno() == -1
+
+
 def test_nobody_there_is_unreachable(asking: Callable[..., HttpCall]) -> None:
     """And no such name is told apart from it."""
     with socket.create_server(("127.0.0.1", 0)) as sock:

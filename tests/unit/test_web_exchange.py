@@ -16,12 +16,13 @@ from spool.api import Spool
 from spool.clock import Clock
 from spool.config import Peer
 from spool.errors import BadMessage, LinkError, LinkLost, NoSpoolThere
+from spool.outbox import MAX_NOTE
 from spool.settings import Settings
 from spool.states import State
 from spool.transports.http import Webhook
 from spool.transports.http_call import HttpCall
 from spool.web_gate import WebGate
-from tests.desk import make_home
+from tests.desk import arrive, make_home
 from tests.waiting import soon
 from tests.web_answers import Answers, answer
 
@@ -149,6 +150,33 @@ def test_one_message_that_is_turned_away_takes_no_other_with_it(
     assert "not this" in (two.spool.sent(ids["unfit"]).reason or "")
     assert soon(lambda: two.spool.sent(ids["fine"]).state is State.RECEIVED, within_s=10)
     assert two.spool.sent(ids["good"]).state is State.RECEIVED
+
+
+def test_an_ack_that_is_turned_away_keeps_no_mail_from_going(dialled: Callable[[Tell], Dialled]) -> None:
+    """Nor the other acks; asked for ever, it would stand before all of them."""
+    two = dialled(lambda path, body: answer(413) if b"unfit" in body else accepted(body))
+    for id, note in (("m1", "fine"), ("m2", "unfit"), ("m3", "fine")):
+        arrive(two.spool, id=id)
+        two.spool.done([id], note=note, agent="me")
+    sent = two.spool.send("cloud-1", subject="x")
+    two.start()
+    assert soon(lambda: two.spool.sent(sent).state is State.RECEIVED, within_s=10)
+
+    whole = [{ack["re"] for ack in each.get("acks", [])} for each in two.batches()]
+    assert {"m1"} in whole and {"m3"} in whole
+    assert two.error is None
+
+
+def test_a_note_is_cut_to_what_the_other_side_keeps(dialled: Callable[[Tell], Dialled]) -> None:
+    """A longer one would make a request that nobody reads."""
+    two = dialled(lambda path, body: accepted(body))
+    arrive(two.spool, id="m1")
+    two.spool.done(["m1"], note="x" * 2_000_000, agent="me")
+    two.start()
+    assert soon(lambda: any(each.get("acks") for each in two.batches()), within_s=10)
+
+    notes = [len(ack.get("note", "")) for each in two.batches() for ack in each.get("acks", [])]
+    assert max(notes) == MAX_NOTE
 
 
 def test_fewer_results_than_messages_leave_the_rest_queued(dialled: Callable[[Tell], Dialled]) -> None:

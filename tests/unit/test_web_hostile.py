@@ -1,14 +1,19 @@
-"""HTTPS against what means ill, or stands still: nobody can use up what others need, or end a peer for good."""
+"""HTTPS against what means ill, or stands still: nobody uses up what others need, or ends a peer for good."""
 
 from __future__ import annotations
 
 import json
+import os
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
+from itertools import pairwise
 from pathlib import Path
+from socket import socket
 
+import httpx2
 import pytest
 
 from spool import web_secret
@@ -20,7 +25,7 @@ from spool.settings import Settings
 from spool.transports import http
 from spool.transports.http import Webhook
 from spool.transports.http_call import HttpCall
-from spool.web import server
+from spool.web import limits, server
 from spool.web_gate import WebGate
 from tests.desk import make_home
 from tests.waiting import soon
@@ -45,7 +50,7 @@ def test_a_request_behind_another_one_must_become_whole_too(tmp_path: Path) -> N
         door.close()
 
 
-def _is_ended(sock) -> bool:  # type: ignore[no-untyped-def]
+def _is_ended(sock: socket) -> bool:
     try:
         sock.sendall(b"a")
         return sock.recv(1000) == b""
@@ -55,11 +60,19 @@ def _is_ended(sock) -> bool:  # type: ignore[no-untyped-def]
         return True
 
 
+def test_one_address_fills_no_more_than_a_part_of_the_room() -> None:
+    """Its bodies that are never whole must not turn all others away."""
+    room = limits.Room(100)
+    assert room.take("one", 25)
+    assert not room.take("one", 1)
+    assert room.take("other", 25)
+    room.give("one", 25)
+    assert room.take("one", 60, one=60), "one whole request is always let in"
+
+
 def test_a_secret_that_takes_its_time_keeps_no_other_peer_waiting(tmp_path: Path) -> None:
     """Whoever claims to be that peer could else stop everybody's mail."""
     pipe = tmp_path / "pipe"
-    import os
-
     os.mkfifo(pipe)
     door = Listening(tmp_path, peers=SLOW.format(pipe))
     asking = threading.Thread(
@@ -111,8 +124,6 @@ def test_half_a_renewed_certificate_leaves_the_old_one(
     cert, key = authority.issue("here")
     door = Listening(tmp_path, tls_cert=cert, tls_key=key)
     try:
-        import httpx2
-
         with httpx2.Client(verify=_trusting(authority), trust_env=False) as client:
             assert client.get(f"https://127.0.0.1:{door.server.port}/other").status_code == 404
         cert.write_bytes(authority.issue("other")[0].read_bytes())
@@ -123,9 +134,7 @@ def test_half_a_renewed_certificate_leaves_the_old_one(
         door.close()
 
 
-def _trusting(authority: Authority):  # type: ignore[no-untyped-def]
-    import ssl
-
+def _trusting(authority: Authority) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=authority.ca)
 
 
@@ -204,4 +213,4 @@ def test_a_peer_that_does_not_let_us_wait_is_not_asked_without_end(
         assert not thread.is_alive()
     far.close()
     # The first one asks whether anything waits at all.
-    assert all(later - before >= 0.35 for before, later in zip(polled[1:], polled[2:], strict=False))
+    assert all(later - before >= 0.35 for before, later in pairwise(polled[1:]))

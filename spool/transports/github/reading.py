@@ -27,7 +27,7 @@ _Item = TypeVar("_Item", Issue, Comment)
 class Kept(NamedTuple):
     """What came of a page: how many messages were taken, and whether those were all there are."""
 
-    count: int
+    taken: int
     whole: bool
 
 
@@ -44,43 +44,57 @@ class Reader:
         """Take what is new; how much that was. Raises LinkError."""
         closed: list[Issue] = []
         label = self._gate.peer.label
-        moved = self._read(
+        # A closed issue is done with after the comments only: until then the list is not read up to it.
+        moved, upto = self._read(
             "issues",
             lambda page, since: self._repository.issues(page, label=label, since=since),
             lambda issues: self._issues(issues, closed),
+            lambda: bool(closed),
         )
-        moved += self._read(
+        taken, _ = self._read(
             "comments",
             lambda page, since: self._repository.comments(page, since=since),
             self._comments,
         )
         # After the comments: what the far spool said of its own end is more than that it closed the issue.
-        return moved + self._closed(closed)
+        ended = self._closed(closed)
+        if upto:
+            self._gate.read_up_to("issues", upto)
+        return moved + taken + ended
 
     def _read(
         self,
         what: str,
         ask: Callable[[int, str], Page[_Item]],
         take: Callable[[list[_Item]], Kept],
-    ) -> int:
+        waits: Callable[[], bool] = lambda: False,
+    ) -> tuple[int, str]:
         """Page by page, each from where the last one ended: items move to the end while one reads.
 
         What this host does not take now is listed again at the next look. What stands behind it is taken
         all the same, as far as `BEHIND` pages go.
+
+        Args:
+            waits: whether something that was read is not done with, so that it must be met again.
+
+        Returns:
+            How much was taken; and up to when all of it was, where that is not written down.
         """
-        since, number, moved, behind = self._gate.since(what), 1, 0, 0
+        since, number, moved, behind, upto = self._gate.since(what), 1, 0, 0, ""
         while True:
             page = ask(number, since)
             kept = take(page.items)
-            moved += kept.count
+            moved += kept.taken
             if behind or not kept.whole:
                 behind += 1
             else:
                 self._repository.remember(page)
                 if page.items:
-                    self._gate.read_up_to(what, page.items[-1].updated_at)
+                    upto = page.items[-1].updated_at
+                    if not waits():
+                        self._gate.read_up_to(what, upto)
             if not page.is_full or not page.items or behind > BEHIND:
-                return moved
+                return moved, upto
             last = page.items[-1].updated_at
             # Where more than a page of them has one and the same time, it is turned.
             goes_on = self._gate.seconds(last) > self._gate.seconds(since)
