@@ -55,7 +55,10 @@ class Trace:
         return f"exec strace -f -o {self._written} {what}"
 
     def injected(self) -> bool:
-        """Whether a call has failed, or was its last."""
+        """Whether a call has failed, or was its last; who traces says so a moment after we have noticed."""
+        return soon(self._says_so, within_s=20.0)
+
+    def _says_so(self) -> bool:
         found = self._written.read_text()
         return "(INJECTED)" in found or "killed by SIGKILL" in found
 
