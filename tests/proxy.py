@@ -127,6 +127,11 @@ class FaultProxy:
         if not self._stopped:
             self._ring()
 
+    def so_far(self, direction: Direction) -> int:
+        """How many bytes were passed on; what somebody has received is counted."""
+        with self._lock:
+            return self.passed[direction]
+
     def accept(self) -> None:
         """Take connections (again), on the same port."""
         with self._lock:

@@ -34,7 +34,7 @@ def test_a_cut_comes_after_exactly_so_many_bytes(echo: int) -> None:
         line.sendall(bytes(100_000))
 
         assert len(read_all(line)) == 1234
-        assert proxy.passed["down"] == 1234
+        assert proxy.so_far("down") == 1234
 
 
 def test_a_stall_holds_what_comes_until_it_is_resumed(echo: int) -> None:
