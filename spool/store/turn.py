@@ -69,7 +69,8 @@ class Turn:
         if self._queue is None:
             try:
                 self._queue = _Queue(self._path)
-            except OSError:
+            except (OSError, RuntimeError):
+                # No thread can be had: a program that ends, or one that has too many.
                 return -1
         return self._queue.wait(self._patience_s)
 
@@ -83,7 +84,11 @@ class _Queue:
         self._got = threading.Event()
         self._lock = threading.Lock()
         self._wanted = self._busy = self._closed = False
-        threading.Thread(target=self._run, name="turn", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name="turn", daemon=True).start()
+        except RuntimeError:
+            os.close(self._file)
+            raise
 
     def wait(self, patience_s: float) -> int:
         """The open file that holds the lock; -1 after so many seconds, and while an older wait goes on."""

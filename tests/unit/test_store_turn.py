@@ -141,6 +141,24 @@ def test_a_home_without_room_for_the_file_is_written_to_all_the_same(tmp_path: P
     store.close()
 
 
+def test_where_no_thread_can_be_had_one_writes_without_a_turn(
+    run: Path, stuck: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that sends while it ends can begin none, and its message counts all the same."""
+
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    mine = Turn(run, patience_s=LONG_S)
+    began = time.monotonic()
+    with mine.taken():
+        pass
+
+    assert time.monotonic() - began < LONG_S / 2
+    mine.close()
+
+
 def test_an_interrupt_while_waiting_leaves_no_turn_behind(
     run: Path, stuck: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
